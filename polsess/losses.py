@@ -89,3 +89,27 @@ def best_permutation(estimate, target):
 def reorder(estimate, order):
     """The estimates [batch, time, source] in the targets' order [batch, source]."""
     return estimate.gather(-1, order.unsqueeze(1).expand_as(estimate))
+
+
+def utterance_si_sdr(estimate, target, lengths):
+    """SI-SDR of each utterance over its true length, best permutation, mean of sources.
+
+    Arguments
+    ---------
+    estimate, target : torch.Tensor
+        Padded signals [batch, time, source].
+    lengths : torch.Tensor
+        True lengths [batch] as fractions of the padded one, as SpeechBrain batches.
+
+    Returns
+    -------
+    torch.Tensor
+        SI-SDR [batch] in dB.
+    """
+    num_samples = (lengths * target.shape[1]).round().long().tolist()
+    return torch.stack(
+        [
+            best_permutation(estimate[i : i + 1, :n], target[i : i + 1, :n])[0].mean()
+            for i, n in enumerate(num_samples)
+        ]
+    )

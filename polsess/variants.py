@@ -53,7 +53,7 @@ def num_sources(task):
 
 
 def mixture_is_target(task, variant):
-    """Whether a variant leaves nothing to remove, so that gains over the mixture are void.
+    """Whether the mixture has nothing to remove, and so no gain over it can be told.
 
     Example
     -------

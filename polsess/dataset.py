@@ -1,0 +1,200 @@
+"""From a manifest to examples: rows, their variants, and the lazy rendering.
+
+Nothing here draws from a global random state: a variant follows from (seed, epoch,
+row id) alone, so that neither workers nor a resumed run change it.
+"""
+
+import hashlib
+
+import soundfile as sf
+import torch
+from speechbrain.dataio.dataio import load_data_json
+from speechbrain.dataio.dataset import DynamicItemDataset
+from speechbrain.utils.logger import get_logger
+
+from polsess.variants import (
+    DRY_STEMS,
+    MIX,
+    REVERB_STEMS,
+    SUM_HOLDS_DB,
+    compatible_variants,
+    render,
+)
+
+logger = get_logger(__name__)
+
+FILES = (MIX, *DRY_STEMS, *REVERB_STEMS)
+OUTPUT_KEYS = ["id", "row_id", "corpus", "variant", "mixture", "target"]
+
+
+def draw_variant(seed, epoch, row_id, variants):
+    """One of ``variants``, uniformly, by a hash of (seed, epoch, row id).
+
+    Example
+    -------
+    >>> draw_variant(42, 1, "row", ["SER", "SR", "ER", "R"])
+    'SER'
+    >>> draw_variant(42, 2, "row", ["SER", "SR", "ER", "R"])
+    'ER'
+    """
+    key = f"{seed}/{epoch}/{row_id}".encode()
+    number = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big")
+    return variants[number % len(variants)]
+
+
+def read_audio(path, sample_rate):
+    """Samples [time] of a mono file, in single precision.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read, is not mono, or has another sample rate in Hz.
+    """
+    try:
+        samples, found = sf.read(path, dtype="float32")
+    except (OSError, sf.SoundFileError) as error:
+        raise ValueError(f"cannot read {path}: {error}") from error
+    if found != sample_rate or samples.ndim != 1:
+        raise ValueError(
+            f"{path}: expected mono at {sample_rate} Hz, found "
+            f"{samples.ndim if samples.ndim == 1 else samples.shape[1]} channel(s) at "
+            f"{found} Hz; set sample_rate to the corpus's own, or prepare the corpus "
+            "with --audit full to see every such file"
+        )
+    return samples
+
+
+class VariantDataset(DynamicItemDataset):
+    """Rows of a manifest as (mixture, target) of one task, rendered when asked for.
+
+    Each item gives ``id``, ``row_id``, ``corpus``, ``variant``, ``mixture`` [time]
+    and ``target`` [time, source].
+
+    Arguments
+    ---------
+    rows : dict
+        Manifest rows by item id, each with the additional keys ``row_id`` and
+        ``variants``, the ones to draw from.
+    task : str
+        ES, EB or SB.
+    sample_rate : int
+        In Hz, of every file.
+    seed : int
+        Seed of the drawn variants.
+    """
+
+    def __init__(self, rows, task, sample_rate, seed):
+        self.task = task
+        self.sample_rate = sample_rate
+        self.seed = seed
+        # Shared memory, so that persistent workers see the epoch change.
+        self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        super().__init__(rows)
+        self.add_dynamic_item(
+            self._example,
+            takes=["row_id", "variants", "indoor", "residual_db", *FILES],
+            provides=["variant", "mixture", "target"],
+        )
+        self.set_output_keys(OUTPUT_KEYS)
+
+    def set_epoch(self, epoch):
+        """Draw afresh. Without a call, as in validation, draws never change."""
+        self.epoch.fill_(epoch)
+
+    def _example(self, row_id, variants, indoor, residual_db, *paths):
+        path_of = dict(zip(FILES, paths, strict=True))
+        variant = draw_variant(self.seed, int(self.epoch), row_id, variants)
+        sum_holds = residual_db is not None and residual_db <= SUM_HOLDS_DB
+        try:
+            mixture, target = render(
+                lambda stem: read_audio(path_of[stem], self.sample_rate),
+                self.task,
+                variant,
+                indoor,
+                sum_holds,
+            )
+        except ValueError as error:
+            raise ValueError(f"row {row_id}, variant {variant}: {error}") from error
+        return variant, torch.from_numpy(mixture), torch.from_numpy(target)
+
+
+def load_rows(manifest, data_folder, split, variants, max_rows=None):
+    """The manifest's rows that have one of ``variants``, counted in the log.
+
+    Raises
+    ------
+    ValueError
+        If no row is left.
+    """
+    rows = load_data_json(manifest, {"data_root": str(data_folder)})
+    rows = dict(list(rows.items())[:max_rows])
+    kept = {}
+    for row_id, row in rows.items():
+        possible = compatible_variants(row["indoor"], variants)
+        if possible:
+            kept[row_id] = {**row, "row_id": row_id, "variants": possible}
+    if not kept:
+        raise ValueError(
+            f"{split}: none of the {len(rows)} rows has one of the variants "
+            f"{', '.join(variants)}; indoor rows have SER SR ER R C, outdoor rows "
+            f"SE S E C: change {split}_variants"
+        )
+    left_out = len(rows) - len(kept)
+    logger.info(
+        f"{split}: {len(kept)} rows in the variants {', '.join(variants)}"
+        + (f"; {left_out} rows have none of them and are left out" if left_out else "")
+    )
+    return kept
+
+
+def every_variant(rows):
+    """An item for each variant of each row, where a draw leaves no choice.
+
+    Example
+    -------
+    >>> every_variant({"a": {"variants": ("S", "E")}})
+    {'a_S': {'variants': ('S',)}, 'a_E': {'variants': ('E',)}}
+    """
+    return {
+        f"{row_id}_{variant}": {**row, "variants": (variant,)}
+        for row_id, row in rows.items()
+        for variant in row["variants"]
+    }
+
+
+def make_datasets(hparams, splits=("train", "valid", "test")):
+    """The datasets of a run, by split.
+
+    Training draws a variant per row and epoch, validation one per row; the test set
+    holds every variant of every row.
+
+    Arguments
+    ---------
+    hparams : dict
+        With the keys of ``convtasnet.yaml``.
+    splits : iterable of str
+        Which to make.
+
+    Raises
+    ------
+    ValueError
+        If a split has no row with a fitting variant.
+    """
+    datasets = {}
+    for split in splits:
+        source = hparams["valid_split"] if split == "valid" else split
+        if source != split:
+            logger.warning(f"Validating on the {source} split (valid_split: {source})")
+        rows = load_rows(
+            f"{hparams['manifest_folder']}/{source}.json",
+            hparams["data_folder"],
+            split,
+            hparams[f"{split}_variants"],
+            hparams[f"max_{split}_rows"],
+        )
+        if split == "test":
+            rows = every_variant(rows)
+        datasets[split] = VariantDataset(
+            rows, hparams["task"], hparams["sample_rate"], hparams["seed"]
+        )
+    return datasets

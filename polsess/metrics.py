@@ -1,0 +1,125 @@
+"""Scores of one utterance: SI-SDR, PESQ and STOI, each with its failures told.
+
+A score that cannot be computed is NaN with a reason, never 0 and never left out.
+PESQ: ITU-T P.862, narrow band (P.862.1) at 8 kHz, wide band (P.862.2) at 16 kHz,
+by the ``pesq`` package. STOI: Taal et al., "An Algorithm for Intelligibility
+Prediction of Time-Frequency Weighted Noisy Speech", 2011, by ``pystoi``.
+"""
+
+import math
+import warnings
+
+import numpy as np
+import pesq
+import pystoi
+import torch
+
+from polsess.losses import ENERGY_FLOOR, best_permutation, reorder
+
+PESQ_MODES = {8000: "nb", 16000: "wb"}  # by sample rate in Hz
+METRICS = ("si_sdr", "pesq", "stoi")
+
+
+def si_sdr_score(estimate, target, sample_rate):
+    """SI-SDR in dB of one source, and why there is none.
+
+    Arguments
+    ---------
+    estimate, target : np.ndarray
+        Signals [time].
+    sample_rate : int
+        In Hz; not needed, but every score here is called alike.
+
+    Returns
+    -------
+    float, str
+        The score, NaN if it failed; the reason, empty if it did not.
+
+    Example
+    -------
+    >>> si_sdr_score(np.ones(100), np.zeros(100), 8000)
+    (nan, 'silent target')
+    """
+    del sample_rate
+    for name, signal in (("target", target), ("estimate", estimate)):
+        if not np.isfinite(signal).all():
+            return math.nan, f"non-finite {name}"
+        if np.square(signal - signal.mean(dtype=np.float64)).sum() <= ENERGY_FLOOR:
+            return math.nan, f"silent {name}"
+    pair = (torch.from_numpy(np.asarray(x))[None, :, None] for x in (estimate, target))
+    return best_permutation(*pair)[0].item(), ""
+
+
+def pesq_score(estimate, target, sample_rate):
+    """PESQ (MOS-LQO) of one source, and why there is none; as ``si_sdr_score``."""
+    mode = PESQ_MODES.get(sample_rate)
+    if mode is None:
+        return math.nan, f"not defined at {sample_rate} Hz"
+    if not np.isfinite(estimate).all():
+        return math.nan, "non-finite estimate"
+    if not estimate.any():
+        return math.nan, "silent estimate"
+    try:
+        value = pesq.pesq(sample_rate, target, estimate, mode)
+    except pesq.NoUtterancesError:
+        return math.nan, "no utterance detected"
+    except (pesq.PesqError, ValueError) as error:
+        return math.nan, str(error) or type(error).__name__
+    return (value, "") if math.isfinite(value) else (math.nan, "not finite")
+
+
+def stoi_score(estimate, target, sample_rate):
+    """STOI (0 to 1) of one source, and why there is none; as ``si_sdr_score``."""
+    if not np.isfinite(estimate).all():
+        return math.nan, "non-finite estimate"
+    with warnings.catch_warnings():
+        # With too few frames of speech pystoi warns and answers 1e-5.
+        warnings.simplefilter("error", RuntimeWarning)
+        try:
+            value = pystoi.stoi(target, estimate, sample_rate)
+        except (RuntimeWarning, ValueError, np.exceptions.AxisError) as reason:
+            return math.nan, str(reason).split(".")[0]
+    return (float(value), "") if math.isfinite(value) else (math.nan, "not finite")
+
+
+SCORES = {"si_sdr": si_sdr_score, "pesq": pesq_score, "stoi": stoi_score}
+
+
+def score_sources(estimate, target, sample_rate, metrics=METRICS):
+    """Mean scores over the sources, under the permutation with the best SI-SDR.
+
+    Arguments
+    ---------
+    estimate, target : torch.Tensor
+        Signals [time, source] on the CPU.
+    sample_rate : int
+        In Hz.
+    metrics : iterable of str
+        Among ``METRICS``.
+
+    Returns
+    -------
+    scores : dict
+        By metric; NaN where any source has none.
+    reasons : list of str
+        What failed.
+
+    Example
+    -------
+    >>> target = torch.sin(torch.arange(8000.0))[:, None]
+    >>> scores, reasons = score_sources(2 * target, target, 44100, ["si_sdr", "pesq"])
+    >>> scores["si_sdr"] > 100, scores["pesq"], reasons
+    (True, nan, ['pesq: not defined at 44100 Hz'])
+    """
+    _, order = best_permutation(estimate[None], target[None])
+    estimate = reorder(estimate[None], order)[0].numpy()
+    target = target.numpy()
+    scores, reasons = {}, []
+    for metric in metrics:
+        results = [
+            SCORES[metric](estimate[:, source], target[:, source], sample_rate)
+            for source in range(target.shape[1])
+        ]
+        scores[metric] = float(np.mean([score for score, _ in results]))
+        reasons += dict.fromkeys(f"{metric}: {why}" for _, why in results if why)
+    return scores, reasons

@@ -1,0 +1,52 @@
+"""Run options, fitted to the device and to each other."""
+
+import dataclasses
+
+import torch
+from speechbrain.utils.distributed import infer_device
+from speechbrain.utils.logger import get_logger
+
+logger = get_logger(__name__)
+
+
+def resolve_run_options(run_opts, hparams):
+    """The run options that can be carried out on this device, as a new object.
+
+    fp16 becomes fp32 on a CPU, where SpeechBrain would refuse it. A positive
+    ``ckpt_interval_steps`` switches ``ckpt_interval_minutes`` off, where SpeechBrain
+    would exit.
+
+    Arguments
+    ---------
+    run_opts : RunOptions
+        From the command line.
+    hparams : dict
+        Where SpeechBrain looks for run options that the command line does not give.
+
+    Returns
+    -------
+    RunOptions
+
+    Example
+    -------
+    >>> from speechbrain.utils.run_opts import RunOptions
+    >>> run_opts = RunOptions.from_dictionary({"device": "cpu"})
+    >>> resolve_run_options(run_opts, {"precision": "fp16"}).precision
+    'fp32'
+    """
+
+    def asked(option):
+        if option in run_opts.overridden_args:
+            return run_opts[option]
+        return hparams.get(option, run_opts[option])
+
+    changes = {}
+    device = asked("device") or infer_device()
+    for option in ("precision", "eval_precision"):
+        if asked(option) == "fp16" and torch.device(device).type == "cpu":
+            logger.info(f"{option}: fp32, since fp16 is not possible on a CPU")
+            changes[option] = "fp32"
+    if asked("ckpt_interval_steps") > 0:
+        changes["ckpt_interval_minutes"] = 0
+    overridden = run_opts.overridden_args | set(changes)
+    return dataclasses.replace(run_opts, **changes, overridden_args=overridden)
