@@ -20,15 +20,78 @@ PESQ_MODES = {8000: "nb", 16000: "wb"}  # by sample rate in Hz
 METRICS = ("si_sdr", "pesq", "stoi")
 
 
+def _why_undefined(estimate, target):
+    """Why no score of this pair [time] means anything; empty if it does."""
+    for name, signal in (("target", target), ("estimate", estimate)):
+        if not np.isfinite(signal).all():
+            return f"non-finite {name}"
+        if np.square(signal - signal.mean(dtype=np.float64)).sum() <= ENERGY_FLOOR:
+            return f"silent {name}"
+    return ""
+
+
 def si_sdr_score(estimate, target, sample_rate):
-    """SI-SDR in dB of one source, and why there is none.
+    """SI-SDR in dB of one source.
 
     Arguments
     ---------
     estimate, target : np.ndarray
+        Signals [time], neither silent.
+    sample_rate : int
+        In Hz; not needed, but all scores are called alike.
+
+    Returns
+    -------
+    float, str
+        The score, NaN if it failed; the reason, empty if it did not.
+    """
+    del sample_rate
+    pair = (torch.from_numpy(np.asarray(x))[None, :, None] for x in (estimate, target))
+    return best_permutation(*pair)[0].item(), ""
+
+
+def pesq_score(estimate, target, sample_rate):
+    """PESQ (MOS-LQO) of one source; as ``si_sdr_score``."""
+    mode = PESQ_MODES.get(sample_rate)
+    if mode is None:
+        return math.nan, f"not defined at {sample_rate} Hz"
+    try:
+        return pesq.pesq(sample_rate, target, estimate, mode), ""
+    except pesq.NoUtterancesError:
+        return math.nan, "no utterance detected"
+    except pesq.BufferTooShortError:
+        return math.nan, "too short"
+    except (pesq.PesqError, ValueError) as error:
+        return math.nan, str(error) or type(error).__name__
+
+
+def stoi_score(estimate, target, sample_rate):
+    """STOI (0 to 1) of one source; as ``si_sdr_score``."""
+    with warnings.catch_warnings():
+        # With too few frames of speech pystoi warns and answers 1e-5.
+        warnings.simplefilter("error", RuntimeWarning)
+        try:
+            return float(pystoi.stoi(target, estimate, sample_rate)), ""
+        except RuntimeWarning:
+            return math.nan, "too little speech"
+        except ValueError as error:  # shorter than a frame
+            return math.nan, f"too short ({error})"
+
+
+SCORES = {"si_sdr": si_sdr_score, "pesq": pesq_score, "stoi": stoi_score}
+
+
+def score(metric, estimate, target, sample_rate):
+    """A metric of one source, and why there is none.
+
+    Arguments
+    ---------
+    metric : str
+        One of ``METRICS``.
+    estimate, target : np.ndarray
         Signals [time].
     sample_rate : int
-        In Hz; not needed, but every score here is called alike.
+        In Hz.
 
     Returns
     -------
@@ -37,52 +100,16 @@ def si_sdr_score(estimate, target, sample_rate):
 
     Example
     -------
-    >>> si_sdr_score(np.ones(100), np.zeros(100), 8000)
+    >>> score("si_sdr", np.ones(100), np.zeros(100), 8000)
     (nan, 'silent target')
     """
-    del sample_rate
-    for name, signal in (("target", target), ("estimate", estimate)):
-        if not np.isfinite(signal).all():
-            return math.nan, f"non-finite {name}"
-        if np.square(signal - signal.mean(dtype=np.float64)).sum() <= ENERGY_FLOOR:
-            return math.nan, f"silent {name}"
-    pair = (torch.from_numpy(np.asarray(x))[None, :, None] for x in (estimate, target))
-    return best_permutation(*pair)[0].item(), ""
-
-
-def pesq_score(estimate, target, sample_rate):
-    """PESQ (MOS-LQO) of one source, and why there is none; as ``si_sdr_score``."""
-    mode = PESQ_MODES.get(sample_rate)
-    if mode is None:
-        return math.nan, f"not defined at {sample_rate} Hz"
-    if not np.isfinite(estimate).all():
-        return math.nan, "non-finite estimate"
-    if not estimate.any():
-        return math.nan, "silent estimate"
-    try:
-        value = pesq.pesq(sample_rate, target, estimate, mode)
-    except pesq.NoUtterancesError:
-        return math.nan, "no utterance detected"
-    except (pesq.PesqError, ValueError) as error:
-        return math.nan, str(error) or type(error).__name__
-    return (value, "") if math.isfinite(value) else (math.nan, "not finite")
-
-
-def stoi_score(estimate, target, sample_rate):
-    """STOI (0 to 1) of one source, and why there is none; as ``si_sdr_score``."""
-    if not np.isfinite(estimate).all():
-        return math.nan, "non-finite estimate"
-    with warnings.catch_warnings():
-        # With too few frames of speech pystoi warns and answers 1e-5.
-        warnings.simplefilter("error", RuntimeWarning)
-        try:
-            value = pystoi.stoi(target, estimate, sample_rate)
-        except (RuntimeWarning, ValueError, np.exceptions.AxisError) as reason:
-            return math.nan, str(reason).split(".")[0]
-    return (float(value), "") if math.isfinite(value) else (math.nan, "not finite")
-
-
-SCORES = {"si_sdr": si_sdr_score, "pesq": pesq_score, "stoi": stoi_score}
+    reason = _why_undefined(estimate, target)
+    if reason:
+        return math.nan, reason
+    value, reason = SCORES[metric](estimate, target, sample_rate)
+    if not reason and not math.isfinite(value):
+        return math.nan, "not finite"
+    return value, reason
 
 
 def score_sources(estimate, target, sample_rate, metrics=METRICS):
@@ -117,9 +144,9 @@ def score_sources(estimate, target, sample_rate, metrics=METRICS):
     scores, reasons = {}, []
     for metric in metrics:
         results = [
-            SCORES[metric](estimate[:, source], target[:, source], sample_rate)
+            score(metric, estimate[:, source], target[:, source], sample_rate)
             for source in range(target.shape[1])
         ]
-        scores[metric] = float(np.mean([score for score, _ in results]))
+        scores[metric] = float(np.mean([value for value, _ in results]))
         reasons += dict.fromkeys(f"{metric}: {why}" for _, why in results if why)
     return scores, reasons

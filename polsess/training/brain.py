@@ -83,7 +83,7 @@ class Brain(sb.Brain):
         return loss.detach().cpu()
 
     def optimizers_step(self, batch):
-        """Clip and step, unless a gradient is not finite (in fp16 GradScaler's task)."""
+        """Clip and step, unless a gradient is not finite (fp16: by GradScaler)."""
         if all(p.grad is None for p in self.modules.parameters()):
             return  # every batch of the accumulation was skipped
         self.scaler.unscale_(self.optimizer)

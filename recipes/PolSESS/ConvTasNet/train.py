@@ -51,7 +51,7 @@ class Separation(Brain):
         self.si_sdr, self.si_sdri, self.scores = [], [], []
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
-        """Logs; validation schedules the learning rate and saves, test writes scores."""
+        """Logs; validation schedules the rate and saves, the test writes scores."""
         if stage == sb.Stage.TRAIN:
             self.train_stats = {"si_sdr": -stage_loss}
             self.cost = self.stage_cost()
