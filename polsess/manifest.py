@@ -1,0 +1,222 @@
+"""From a checked corpus to the JSON manifests of SpeechBrain's DynamicItemDataset."""
+
+import csv
+import io
+import json
+import os
+import shutil
+from pathlib import Path
+
+from speechbrain.utils.logger import get_logger
+
+from polsess.audit import AUDITS, audit_rows, duplicate_faults, rate_faults
+from polsess.corpus import SPLIT_FOLDERS, read_split
+from polsess.faults import CorpusError, Fault
+from polsess.variants import DRY_STEMS, MIX, REVERB_STEMS
+
+logger = get_logger(__name__)
+
+FORMAT_VERSION = 1  # of the manifests: a new one prepares every corpus anew
+FEW_ROWS = 50
+ON_FAULT = ("refuse", "drop")
+
+DROPPED = "dropped.csv"
+_MARKER = "prepared.json"  # written last: without it, nothing here is finished
+_STAGING = ".preparing"
+
+
+def prepare_polsess(
+    data_folder,
+    save_folder,
+    splits=("train", "valid", "test"),
+    audit="full",
+    on_fault="refuse",
+    jobs=None,
+):
+    """Check a PolSESS corpus and write its manifests.
+
+    Nothing is done where ``save_folder`` has the manifests of the same corpus,
+    unchanged, made with the same options.
+
+    Arguments
+    ---------
+    data_folder : str or path
+        The corpus: the folder that holds train, val and test.
+    save_folder : str or path
+        Takes train.json, valid.json and test.json, and dropped.csv with "drop".
+        Paths in a manifest start with ``{data_root}``, which stands for
+        ``data_folder``; other braces are doubled, as ``str.format`` wants them.
+    splits : sequence of str
+        Splits to prepare, of train, valid and test.
+    audit : str
+        "full", "sample" or "none": see ``polsess.audit.audit_rows``.
+    on_fault : str
+        "refuse" raises if there is any fault; "drop" leaves the faulty rows out
+        and lists them in dropped.csv.
+    jobs : int, optional
+        Number of processes that read audio; by default, one for each core.
+
+    Raises
+    ------
+    polsess.faults.CorpusError
+        Where the corpus has faults, with a report of all of them; with "drop",
+        where leaving rows out does not help.
+    ValueError
+        If an option is not one of those above.
+
+    Example
+    -------
+    >>> prepare_polsess("PolSESS", "save", splits=["dev"])
+    Traceback (most recent call last):
+    ...
+    ValueError: splits: expected some of train, valid, test, found 'dev'
+    """
+    _check_options(splits, audit, on_fault, jobs)
+    data_folder, save_folder = Path(data_folder), Path(save_folder)
+    corpus = data_folder.resolve().name
+    contents = {split: read_split(data_folder, split) for split in splits}
+    marker = {
+        "options": [FORMAT_VERSION, corpus, audit, on_fault],
+        "stamps": {split: contents[split].stamp for split in splits},
+    }
+    if _is_prepared(save_folder, marker):
+        logger.info("%s is unchanged: its manifests are kept", data_folder)
+        return
+
+    rows = [row for content in contents.values() for row in content.rows]
+    audits = audit_rows(data_folder, rows, audit, jobs)
+    faults = [fault for content in contents.values() for fault in content.faults]
+    faults += [fault for row_audit in audits for fault in row_audit.faults]
+    faults += rate_faults(rows, audits) + duplicate_faults(rows, audits)
+    if faults and on_fault == "refuse":
+        raise CorpusError(data_folder, faults)
+
+    dropped = {(fault.split, fault.line) for fault in faults}
+    manifests = {split: {} for split in splits}
+    for row, row_audit in zip(rows, audits, strict=True):
+        if (row.split, row.line) not in dropped:
+            manifests[row.split][row.id] = _manifest_row(row, row_audit, corpus)
+    lasting = [fault for fault in faults if fault.line is None]
+    for split in {fault.split for fault in faults} - {f.split for f in lasting}:
+        if not manifests[split]:
+            texts = "a row without a fault", "none", "restore the corpus"
+            lasting.append(Fault(split, "", "", *texts))
+    if lasting:
+        raise CorpusError(data_folder, faults + [f for f in lasting if f not in faults])
+    for split, manifest in manifests.items():
+        if len(manifest) < FEW_ROWS:
+            logger.warning("%s has only %d rows: %s", split, len(manifest), data_folder)
+
+    files = {f"{split}.json": _json(rows) for split, rows in manifests.items()}
+    if on_fault == "drop":
+        files[DROPPED] = _dropped_csv(faults)
+    _publish(save_folder, files | {_MARKER: json.dumps(marker)})
+
+
+def _check_options(splits, audit, on_fault, jobs):
+    unknown = [split for split in splits if split not in SPLIT_FOLDERS]
+    if unknown or not splits:
+        found = ", ".join(map(repr, unknown)) or "none"
+        expected = ", ".join(SPLIT_FOLDERS)
+        raise ValueError(f"splits: expected some of {expected}, found {found}")
+    for name, value, allowed in (
+        ("audit", audit, AUDITS),
+        ("on_fault", on_fault, ON_FAULT),
+    ):
+        if value not in allowed:
+            expected = ", ".join(allowed)
+            raise ValueError(f"{name}: expected one of {expected}, found {value!r}")
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"jobs: expected 1 or more, found {jobs}")
+
+
+def _is_prepared(save_folder, marker):
+    """Whether the folder has finished manifests of these splits of this corpus."""
+    try:
+        found = json.loads((save_folder / _MARKER).read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return False
+    return found["options"] == marker["options"] and all(
+        found["stamps"].get(split) == stamp and (save_folder / f"{split}.json").exists()
+        for split, stamp in marker["stamps"].items()
+    )
+
+
+def _manifest_row(row, audit, corpus):
+    files = dict.fromkeys((MIX, *DRY_STEMS, *REVERB_STEMS))
+    for stem in row.files:
+        files[stem] = "{data_root}/" + _escape(row.path(stem))
+    return files | {
+        "indoor": row.indoor,
+        "sample_rate": audit.sample_rates.get(MIX),
+        "num_samples": audit.num_samples,
+        "residual_db": audit.residual_db,
+        "corpus": _escape(corpus),
+        "ssr_db": row.ssr_db,
+        "scene_offset_db": row.scene_offset_db,
+        "scene_class": _escape(row.scene_class),
+        "event_class": _escape(row.event_class),
+    }
+
+
+def _escape(text):
+    """Keep braces as they are through SpeechBrain's replacement of {data_root}."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _json(rows):
+    """One row a line, so that a manifest can be searched and compared."""
+    lines = (f"{json.dumps(id)}: {json.dumps(row)}" for id, row in rows.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _dropped_csv(faults):
+    stream = io.StringIO(newline="")
+    columns = ("split", "row", "file", "expected", "found", "remedy")
+    writer = csv.writer(stream)
+    writer.writerow(columns)
+    writer.writerows([getattr(fault, name) for name in columns] for fault in faults)
+    return stream.getvalue()
+
+
+def _publish(save_folder, files):
+    """Make files appear in a folder all together, the last of them last.
+
+    They are written aside first. Those of an earlier preparation go, marker first,
+    before the first of the new ones comes: a mixture of both never looks finished.
+    """
+    staging = save_folder / _STAGING
+    shutil.rmtree(staging, ignore_errors=True)  # of a preparation that was killed
+    staging.mkdir(parents=True)
+    try:
+        for name, text in files.items():
+            with open(staging / name, "w", encoding="utf-8", newline="") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+        ours = (_MARKER, *(f"{split}.json" for split in SPLIT_FOLDERS), DROPPED)
+        for name in ours:
+            (save_folder / name).unlink(missing_ok=True)
+        _sync(save_folder)
+        try:
+            for name in files:
+                if name == _MARKER:
+                    _sync(save_folder)
+                os.replace(staging / name, save_folder / name)
+            _sync(save_folder)
+        except BaseException:
+            for name in ours:
+                (save_folder / name).unlink(missing_ok=True)
+            raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _sync(folder):
+    """Have the folder's names on the disk, where the system can (not on Windows)."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
