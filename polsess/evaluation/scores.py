@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+from rich import box
 from rich.table import Table
 
 from polsess.metrics import METRICS, score_sources
@@ -157,11 +158,12 @@ def write_csv(path, rows, columns):
 
 
 def summary_table(summary, title):
-    """The summary as a table for the terminal."""
-    table = Table(title=title)
+    """The summary as a table, under the names in summary.csv, for 80 columns."""
+    table = Table(title=title, box=box.SIMPLE, padding=0)
     for column in SUMMARY_COLUMNS:
         justify = "left" if column == "variant" else "right"
-        table.add_column(column.replace("_mixture", "\n_mixture"), justify=justify)
+        name = column.replace("_mixture", "\n_mixture").replace("num_", "num_\n")
+        table.add_column(name, justify=justify, no_wrap=True)
     for row in summary:
         if row["variant"] == AVERAGE:
             table.add_section()
