@@ -61,6 +61,8 @@ class CorpusError(ValueError):
     <BLANKLINE>
     expected mono (1 fault; remedy: mix)
       test, line 2, row a-b, file test/mix/a-b.wav: found stereo
+    <BLANKLINE>
+    on_fault: drop leaves the faulty rows out
     """
 
     def __init__(self, data_folder, faults):
@@ -92,6 +94,8 @@ def report(data_folder, faults):
         count = _count(len(members), "fault")
         lines += ["", f"expected {expected} ({count}; remedy: {remedy})"]
         lines += [f"  {fault}" for fault in members]
+    if rows and all(fault.line is not None for fault in faults):
+        lines += ["", "on_fault: drop leaves the faulty rows out"]
     return "\n".join(lines)
 
 

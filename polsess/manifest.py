@@ -21,7 +21,8 @@ FEW_ROWS = 50
 ON_FAULT = ("refuse", "drop")
 
 DROPPED = "dropped.csv"
-_MARKER = "prepared.json"  # written last: without it, nothing here is finished
+_MARKER = "prepared.json"  # comes last: without it, nothing here is finished
+_OURS = (_MARKER, *(f"{split}.json" for split in SPLIT_FOLDERS), DROPPED)
 _STAGING = ".preparing"
 
 
@@ -88,29 +89,22 @@ def prepare_polsess(
     faults = [fault for content in contents.values() for fault in content.faults]
     faults += [fault for row_audit in audits for fault in row_audit.faults]
     faults += rate_faults(rows, audits) + duplicate_faults(rows, audits)
-    if faults and on_fault == "refuse":
+    manifests = _manifests(splits, rows, audits, faults, corpus)
+    if on_fault == "drop":
+        faults += _emptied(manifests, faults)
+    if faults and (on_fault == "refuse" or any(f.line is None for f in faults)):
         raise CorpusError(data_folder, faults)
 
-    dropped = {(fault.split, fault.line) for fault in faults}
-    manifests = {split: {} for split in splits}
-    for row, row_audit in zip(rows, audits, strict=True):
-        if (row.split, row.line) not in dropped:
-            manifests[row.split][row.id] = _manifest_row(row, row_audit, corpus)
-    lasting = [fault for fault in faults if fault.line is None]
-    for split in {fault.split for fault in faults} - {f.split for f in lasting}:
-        if not manifests[split]:
-            texts = "a row without a fault", "none", "restore the corpus"
-            lasting.append(Fault(split, "", "", *texts))
-    if lasting:
-        raise CorpusError(data_folder, faults + [f for f in lasting if f not in faults])
     for split, manifest in manifests.items():
+        num_dropped = len({f.line for f in faults if f.split == split})
+        if num_dropped:
+            logger.warning("%s: %d faulty rows left out", split, num_dropped)
         if len(manifest) < FEW_ROWS:
-            logger.warning("%s has only %d rows: %s", split, len(manifest), data_folder)
-
+            logger.warning("%s: only %d rows", split, len(manifest))
     files = {f"{split}.json": _json(rows) for split, rows in manifests.items()}
     if on_fault == "drop":
-        files[DROPPED] = _dropped_csv(faults)
-    _publish(save_folder, files | {_MARKER: json.dumps(marker)})
+        files[DROPPED] = _csv(faults)
+    _publish(save_folder, files | {_MARKER: [json.dumps(marker)]})
 
 
 def _check_options(splits, audit, on_fault, jobs):
@@ -142,6 +136,16 @@ def _is_prepared(save_folder, marker):
     )
 
 
+def _manifests(splits, rows, audits, faults, corpus):
+    """Rows without a fault, by split and id."""
+    faulty = {(fault.split, fault.line) for fault in faults}
+    manifests = {split: {} for split in splits}
+    for row, audit in zip(rows, audits, strict=True):
+        if (row.split, row.line) not in faulty:
+            manifests[row.split][row.id] = _manifest_row(row, audit, corpus)
+    return manifests
+
+
 def _manifest_row(row, audit, corpus):
     files = dict.fromkeys((MIX, *DRY_STEMS, *REVERB_STEMS))
     for stem in row.files:
@@ -164,49 +168,70 @@ def _escape(text):
     return text.replace("{", "{{").replace("}", "}}")
 
 
+def _emptied(manifests, faults):
+    """A fault for each split of which faulty rows leave nothing."""
+    said = {fault.split for fault in faults if fault.line is None}
+    texts = "a row without a fault", "none", "restore the split"
+    return [
+        Fault(split, "", "", *texts)
+        for split, manifest in manifests.items()
+        if not manifest and split not in said
+    ]
+
+
 def _json(rows):
-    """One row a line, so that a manifest can be searched and compared."""
-    lines = (f"{json.dumps(id)}: {json.dumps(row)}" for id, row in rows.items())
-    return "{\n" + ",\n".join(lines) + "\n}\n"
+    """A manifest's text, one row a line so that it can be searched and compared."""
+    for index, (row_id, row) in enumerate(rows.items()):
+        yield ",\n" if index else "{\n"
+        yield f"{json.dumps(row_id)}: {json.dumps(row)}"
+    yield "\n}\n"
 
 
-def _dropped_csv(faults):
+def _csv(faults):
+    """The text of dropped.csv: one fault a line."""
     stream = io.StringIO(newline="")
     columns = ("split", "row", "file", "expected", "found", "remedy")
     writer = csv.writer(stream)
     writer.writerow(columns)
     writer.writerows([getattr(fault, name) for name in columns] for fault in faults)
-    return stream.getvalue()
+    # A name that is not UTF-8 is shown with escapes.
+    yield stream.getvalue().encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _publish(save_folder, files):
     """Make files appear in a folder all together, the last of them last.
 
-    They are written aside first. Those of an earlier preparation go, marker first,
-    before the first of the new ones comes: a mixture of both never looks finished.
+    They are written aside first. Those of an earlier preparation go, the marker
+    before all others, before the first new one comes: a mixture of two preparations,
+    or half of one, never looks finished.
+
+    Arguments
+    ---------
+    save_folder : pathlib.Path
+        Made if need be; files of other names stay.
+    files : dict
+        Pieces of text by file name.
     """
     staging = save_folder / _STAGING
     shutil.rmtree(staging, ignore_errors=True)  # of a preparation that was killed
     staging.mkdir(parents=True)
+    ours = [save_folder / name for name in _OURS]
     try:
-        for name, text in files.items():
+        for name, pieces in files.items():
             with open(staging / name, "w", encoding="utf-8", newline="") as stream:
-                stream.write(text)
+                stream.writelines(pieces)
                 stream.flush()
                 os.fsync(stream.fileno())
-        ours = (_MARKER, *(f"{split}.json" for split in SPLIT_FOLDERS), DROPPED)
-        for name in ours:
-            (save_folder / name).unlink(missing_ok=True)
+        for path in ours:
+            path.unlink(missing_ok=True)
         _sync(save_folder)
         try:
             for name in files:
-                if name == _MARKER:
-                    _sync(save_folder)
                 os.replace(staging / name, save_folder / name)
-            _sync(save_folder)
+                _sync(save_folder)
         except BaseException:
-            for name in ours:
-                (save_folder / name).unlink(missing_ok=True)
+            for path in ours:
+                path.unlink(missing_ok=True)
             raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
