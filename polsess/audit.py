@@ -1,8 +1,7 @@
-"""Checks of a corpus's audio: headers, samples, the sum identity, duplicates."""
+"""Checks of a corpus's audio, row by row and across rows."""
 
 import functools
 import hashlib
-import math
 import os
 import struct
 from collections import Counter
@@ -13,15 +12,11 @@ import numpy as np
 import soundfile as sf
 from tqdm import tqdm
 
+from polsess.residual import explain_residual
 from polsess.variants import MIX, SUM_HOLDS_DB
 
 AUDITS = ("full", "sample", "none")
 SAMPLE_ROWS = 200  # rows whose samples the audit "sample" reads
-FLOOR_DB = -120.0  # a residual of less is recorded as this
-SPEECH_LIMIT = 0.999  # the generator's hard limiter, of stems and of the speech mix
-
-_LSB = 2.0**-15
-_SUM_HOLDS = 10 ** (SUM_HOLDS_DB / 20) + _LSB / 100  # a margin for rounding
 _RESTORE = "restore the file from the published corpus"
 _POOL_ROWS = 64  # fewer rows are not worth starting processes for
 
@@ -63,7 +58,9 @@ def audit_rows(data_folder, rows, audit="full", jobs=None):
         picked = {i * len(rows) // SAMPLE_ROWS for i in range(SAMPLE_ROWS)}
     deep = [index in picked for index in range(len(rows))]
     work = functools.partial(_audit_row, data_folder)
-    progress = functools.partial(tqdm, total=len(rows), unit="row", desc="Audit")
+    progress = functools.partial(
+        tqdm, total=len(rows), unit="row", desc="Audit", disable=not rows
+    )
     jobs = jobs or num_cores()
     if jobs == 1 or len(rows) < _POOL_ROWS:
         return list(progress(map(work, rows, deep)))
@@ -157,10 +154,11 @@ def _audit_row(data_folder, row, deep):
     if not deep or faults or not row.complete:
         return RowAudit(faults, rates, num_samples)
     digest = hashlib.blake2b(signals[MIX].tobytes(), digest_size=16).digest()
-    residual_db, found = _check_sum(signals)
+    residual_db, found = explain_residual(signals)
     if found:
-        expected = "a mixture that is the sum of its stems, save where one was limited"
-        remedy = "the stems are not its own: restore the row's files"
+        expected = f"a mixture within {SUM_HOLDS_DB:.1f} dB of the sum of its stems, "
+        expected += "except where the generator's limiter acted"
+        remedy = "restore the row's files: the stems are not the mixture's own"
         faults = [row.fault(row.path(MIX), expected, found, remedy)]
     return RowAudit(faults, rates, num_samples, residual_db, digest)
 
@@ -202,68 +200,3 @@ def _data_bytes(path):
                 return length, size - stream.tell()
             stream.seek(length + length % 2, os.SEEK_CUR)  # chunks are padded
     raise ValueError(f"no audio in {size} bytes")
-
-
-def _check_sum(signals):
-    """How far a mixture is from the sum of its stems, and what is wrong with that.
-
-    Arguments
-    ---------
-    signals : dict
-        Samples [time] of the mixture and of each stem.
-
-    Returns
-    -------
-    residual_db : float
-        The largest difference, in dB relative to full scale.
-    found : str
-        Empty if the sum holds, or if limiting explains where it does not.
-    """
-    stems = {stem: signal for stem, signal in signals.items() if stem != MIX}
-    residual = signals[MIX] - sum(stems.values())
-    peak = float(np.abs(residual).max())
-    residual_db = max(FLOOR_DB, 20 * math.log10(peak)) if peak else FLOOR_DB
-    if residual_db <= SUM_HOLDS_DB:
-        return residual_db, ""
-    low, high = _limiting(stems)
-    unexplained = (residual < low - _SUM_HOLDS) | (residual > high + _SUM_HOLDS)
-    if not unexplained.any():
-        return residual_db, ""
-    absent = [s for s, x in stems.items() if np.abs(residual + x).max() <= _SUM_HOLDS]
-    cause = f"{absent[0]} is not in it" if absent else "a stem is another row's"
-    count = np.count_nonzero(unexplained)
-    return residual_db, (
-        f"a difference of {residual_db:.1f} dB, of full scale, at its largest; "
-        f"limiting does not explain {count} of {residual.size} samples; perhaps {cause}"
-    )
-
-
-def _limiting(stems):
-    """Range of what hard limiting may have added to a mixture, sample by sample.
-
-    The generator limits each stem and the mix of both speakers at +-0.999; a scene is
-    limited by nothing but its wav. Where the mixture has a limited signal and the
-    stems give the whole one, it lacks the excess. Where a stored stem was limited and
-    the mixture has the whole one, it may exceed the sum by any amount.
-
-    Arguments
-    ---------
-    stems : dict
-        Samples [time] of each stem.
-
-    Returns
-    -------
-    low, high : np.ndarray
-        Bounds [time] of the mixture less the sum of its stems.
-    """
-    low = np.zeros_like(stems["sp1"])
-    high = np.zeros_like(low)
-    for signal in (*stems.values(), stems["sp1"] + stems["sp2"]):
-        excess = signal - np.clip(signal, -SPEECH_LIMIT, SPEECH_LIMIT)
-        low -= np.maximum(excess, 0)
-        high -= np.minimum(excess, 0)
-    for stem, signal in stems.items():
-        limit = (1.0 if stem == "scene" else SPEECH_LIMIT) - 2 * _LSB
-        high[signal >= limit] = np.inf
-        low[signal <= -limit] = -np.inf
-    return low, high

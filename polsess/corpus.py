@@ -11,7 +11,17 @@ from typing import NamedTuple
 from polsess.faults import CorpusError, Fault
 from polsess.variants import MIX, REVERB_STEMS, all_stems
 
-__all__ = ["COLUMNS", "CorpusError", "Row", "Split", "find_csvs", "read_split"]
+__all__ = [
+    "COLUMNS",
+    "FILES",
+    "LATER_COLUMNS",
+    "SPLIT_FOLDERS",
+    "CorpusError",
+    "Row",
+    "Split",
+    "find_csvs",
+    "read_split",
+]
 
 # As MATLAB's writetable puts them, the spelling "Oryginal" included.
 COLUMNS = [
@@ -155,7 +165,8 @@ def find_csvs(data_folder, split):
     list of pathlib.Path
     """
     folders = (data_folder / SPLIT_FOLDERS[split], data_folder)
-    return [path for f in folders for path in sorted(f.glob(_csv_pattern(split)))]
+    found = [path for f in folders for path in sorted(f.glob(_csv_pattern(split)))]
+    return [path for path in found if path.is_file()]
 
 
 def read_split(data_folder, split):

@@ -3,8 +3,6 @@
 import csv
 import io
 import json
-import os
-import shutil
 from pathlib import Path
 
 from speechbrain.utils.logger import get_logger
@@ -12,6 +10,7 @@ from speechbrain.utils.logger import get_logger
 from polsess.audit import AUDITS, audit_rows, duplicate_faults, rate_faults
 from polsess.corpus import SPLIT_FOLDERS, read_split
 from polsess.faults import CorpusError, Fault
+from polsess.publish import publish
 from polsess.variants import DRY_STEMS, MIX, REVERB_STEMS
 
 logger = get_logger(__name__)
@@ -23,7 +22,6 @@ ON_FAULT = ("refuse", "drop")
 DROPPED = "dropped.csv"
 _MARKER = "prepared.json"  # comes last: without it, nothing here is finished
 _OURS = (_MARKER, *(f"{split}.json" for split in SPLIT_FOLDERS), DROPPED)
-_STAGING = ".preparing"
 
 
 def prepare_polsess(
@@ -98,13 +96,14 @@ def prepare_polsess(
     for split, manifest in manifests.items():
         num_dropped = len({f.line for f in faults if f.split == split})
         if num_dropped:
-            logger.warning("%s: %d faulty rows left out", split, num_dropped)
+            texts = num_dropped, num_dropped + len(manifest), DROPPED
+            logger.warning("%s: %d of %d rows left out, see %s", split, *texts)
         if len(manifest) < FEW_ROWS:
             logger.warning("%s: only %d rows", split, len(manifest))
     files = {f"{split}.json": _json(rows) for split, rows in manifests.items()}
     if on_fault == "drop":
         files[DROPPED] = _csv(faults)
-    _publish(save_folder, files | {_MARKER: [json.dumps(marker)]})
+    publish(save_folder, files | {_MARKER: [json.dumps(marker)]}, replaced=_OURS)
 
 
 def _check_options(splits, audit, on_fault, jobs):
@@ -130,7 +129,7 @@ def _is_prepared(save_folder, marker):
         found = json.loads((save_folder / _MARKER).read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return False
-    return found["options"] == marker["options"] and all(
+    return found.get("options") == marker["options"] and all(
         found["stamps"].get(split) == stamp and (save_folder / f"{split}.json").exists()
         for split, stamp in marker["stamps"].items()
     )
@@ -196,52 +195,3 @@ def _csv(faults):
     writer.writerows([getattr(fault, name) for name in columns] for fault in faults)
     # A name that is not UTF-8 is shown with escapes.
     yield stream.getvalue().encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _publish(save_folder, files):
-    """Make files appear in a folder all together, the last of them last.
-
-    They are written aside first. Those of an earlier preparation go, the marker
-    before all others, before the first new one comes: a mixture of two preparations,
-    or half of one, never looks finished.
-
-    Arguments
-    ---------
-    save_folder : pathlib.Path
-        Made if need be; files of other names stay.
-    files : dict
-        Pieces of text by file name.
-    """
-    staging = save_folder / _STAGING
-    shutil.rmtree(staging, ignore_errors=True)  # of a preparation that was killed
-    staging.mkdir(parents=True)
-    ours = [save_folder / name for name in _OURS]
-    try:
-        for name, pieces in files.items():
-            with open(staging / name, "w", encoding="utf-8", newline="") as stream:
-                stream.writelines(pieces)
-                stream.flush()
-                os.fsync(stream.fileno())
-        for path in ours:
-            path.unlink(missing_ok=True)
-        _sync(save_folder)
-        try:
-            for name in files:
-                os.replace(staging / name, save_folder / name)
-                _sync(save_folder)
-        except BaseException:
-            for path in ours:
-                path.unlink(missing_ok=True)
-            raise
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _sync(folder):
-    """Have the folder's names on the disk, where the system can (not on Windows)."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

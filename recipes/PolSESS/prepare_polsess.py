@@ -58,8 +58,9 @@ def _summary(split, path):
     indoor = sum(row["indoor"] for row in rows)
     parts = [f"{len(rows)} rows ({indoor} indoor, {len(rows) - indoor} outdoor)"]
     residuals = [r["residual_db"] for r in rows if r["residual_db"] is not None]
-    held = sum(residual <= SUM_HOLDS_DB for residual in residuals)
-    parts.append(f"{held} of {len(residuals)} audited are the sum of their stems")
+    if residuals:
+        held = sum(residual <= SUM_HOLDS_DB for residual in residuals)
+        parts.append(f"{held} of {len(residuals)} audited are the sum of their stems")
     if all(row["num_samples"] for row in rows):
         hours = sum(row["num_samples"] / row["sample_rate"] for row in rows) / 3600
         parts.append(f"{hours:.2f} h at {rows[0]['sample_rate']} Hz")
