@@ -5,6 +5,7 @@ espeak-ng keeps state in global variables: one utterance at a time in a process.
 
 import _ctypes
 import ctypes
+from contextlib import contextmanager
 
 import espeakng_loader
 import numpy as np
@@ -32,6 +33,7 @@ _RATE, _PITCH, _PITCH_RANGE = (130, 200), (25, 75), (30, 75)
 
 # From espeak-ng's speak_lib.h
 _AUDIO_OUTPUT_SYNCHRONOUS, _CHARS_UTF8 = 2, 1
+_BUFFER_MS = 1000  # of speech handed over at a time
 _PARAM_RATE, _PARAM_VOLUME, _PARAM_PITCH, _PARAM_RANGE = 1, 2, 3, 4
 _CALLBACK = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
@@ -69,36 +71,48 @@ def synthesise(text, voice, rate=160, pitch=50, pitch_range=50):
     @_CALLBACK
     def collect(samples, num_samples, _):
         if samples and num_samples:
-            chunks.append(np.ctypeslib.as_array(samples, (num_samples,)).copy())
+            num_bytes = num_samples * ctypes.sizeof(ctypes.c_short)
+            chunks.append(ctypes.string_at(samples, num_bytes))
         return 0
 
-    # The phases of a voice's flutter and noise carry over to the next utterance, and
-    # espeak_Terminate does not clear them; unloading the library does.
-    library = ctypes.CDLL(espeakng_loader.get_library_path())
-    try:
-        data_path = espeakng_loader.get_data_path().encode()
-        sample_rate = library.espeak_Initialize(
-            _AUDIO_OUTPUT_SYNCHRONOUS, 0, data_path, 0
-        )
-        library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # else the clock
+    settings = {
+        _PARAM_RATE: rate,
+        _PARAM_VOLUME: 25,  # of 100: the loudest voices clip at more
+        _PARAM_PITCH: pitch,
+        _PARAM_RANGE: pitch_range,
+    }
+    with _fresh_library() as (library, sample_rate):
         library.espeak_SetSynthCallback(collect)
         if library.espeak_SetVoiceByName(f"pl+{voice}".encode()) != 0:
-            raise RuntimeError(f"espeak-ng has no voice 'pl+{voice}' in {data_path}")
-        settings = {
-            _PARAM_RATE: rate,
-            _PARAM_VOLUME: 25,  # of 100: the loudest voices clip at more
-            _PARAM_PITCH: pitch,
-            _PARAM_RANGE: pitch_range,
-        }
+            raise RuntimeError(f"espeak-ng has no voice 'pl+{voice}'")
         for parameter, value in settings.items():
             library.espeak_SetParameter(parameter, int(value), 0)
         encoded = text.encode()
         size = ctypes.c_size_t(len(encoded) + 1)
         library.espeak_Synth(encoded, size, 0, 0, 0, _CHARS_UTF8, None, None)
+    return np.frombuffer(b"".join(chunks), np.int16) / 2.0**15, sample_rate
+
+
+@contextmanager
+def _fresh_library():
+    """espeak-ng as first loaded, and its sample rate in Hz.
+
+    The phases of a voice's flutter and noise carry over to the next utterance, and
+    espeak_Terminate does not clear them; unloading the library does.
+    """
+    library = ctypes.CDLL(espeakng_loader.get_library_path())
+    try:
+        data_path = espeakng_loader.get_data_path()
+        sample_rate = library.espeak_Initialize(
+            _AUDIO_OUTPUT_SYNCHRONOUS, _BUFFER_MS, data_path.encode(), 0
+        )
+        if sample_rate <= 0:
+            raise RuntimeError(f"espeak-ng does not start with its data in {data_path}")
+        library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # else the clock
+        yield library, sample_rate
         library.espeak_Terminate()
     finally:
         _ctypes.dlclose(library._handle)
-    return np.concatenate(chunks) / 2.0**15, sample_rate
 
 
 def draw_utterance(rng, split, voice):
