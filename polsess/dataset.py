@@ -178,8 +178,9 @@ def make_datasets(hparams, splits=("train", "valid", "test")):
     Raises
     ------
     ValueError
-        If a split has no row with a fitting variant.
+        If a split has no row with a fitting variant, or another sample rate.
     """
+    sample_rate = hparams["sample_rate"]
     datasets = {}
     for split in splits:
         source = hparams["valid_split"] if split == "valid" else split
@@ -192,9 +193,15 @@ def make_datasets(hparams, splits=("train", "valid", "test")):
             hparams[f"{split}_variants"],
             hparams[f"max_{split}_rows"],
         )
+        rates = {row["sample_rate"] for row in rows.values()} - {None, sample_rate}
+        if rates:
+            raise ValueError(
+                f"{split}: expected files at {sample_rate} Hz (sample_rate), found "
+                f"{rates.pop()} Hz: set sample_rate to the corpus's own"
+            )
         if split == "test":
             rows = every_variant(rows)
         datasets[split] = VariantDataset(
-            rows, hparams["task"], hparams["sample_rate"], hparams["seed"]
+            rows, hparams["task"], sample_rate, hparams["seed"]
         )
     return datasets

@@ -40,7 +40,7 @@ class Brain(sb.Brain):
     def __init__(
         self, modules, opt_class=None, hparams=None, run_opts=None, checkpointer=None
     ):
-        run_opts = resolve_run_options(run_opts or RunOptions(), hparams)
+        run_opts, hparams = resolve_run_options(run_opts or RunOptions(), hparams)
         super().__init__(modules, opt_class, hparams, run_opts, checkpointer)
         self.hparams.norm_eps.choose(self.hparams.eps, self.precision)
         self.nonfinite_count = 0  # in a row

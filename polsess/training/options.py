@@ -10,7 +10,7 @@ logger = get_logger(__name__)
 
 
 def resolve_run_options(run_opts, hparams):
-    """The run options that can be carried out on this device, as a new object.
+    """Replace the run options that cannot be carried out as asked.
 
     fp16 becomes fp32 on a CPU, where SpeechBrain would refuse it. A positive
     ``ckpt_interval_steps`` switches ``ckpt_interval_minutes`` off, where SpeechBrain
@@ -18,21 +18,22 @@ def resolve_run_options(run_opts, hparams):
 
     Arguments
     ---------
-    run_opts : RunOptions
+    run_opts : speechbrain.utils.run_opts.RunOptions
         From the command line.
     hparams : dict
         Where SpeechBrain looks for run options that the command line does not give.
 
     Returns
     -------
-    RunOptions
+    run_opts, hparams
+        As given, with the replacements where SpeechBrain looks for them.
 
     Example
     -------
     >>> from speechbrain.utils.run_opts import RunOptions
     >>> run_opts = RunOptions.from_dictionary({"device": "cpu"})
-    >>> resolve_run_options(run_opts, {"precision": "fp16"}).precision
-    'fp32'
+    >>> resolve_run_options(run_opts, {"precision": "fp16"})[1]
+    {'precision': 'fp32'}
     """
 
     def asked(option):
@@ -48,5 +49,5 @@ def resolve_run_options(run_opts, hparams):
             changes[option] = "fp32"
     if asked("ckpt_interval_steps") > 0:
         changes["ckpt_interval_minutes"] = 0
-    overridden = run_opts.overridden_args | set(changes)
-    return dataclasses.replace(run_opts, **changes, overridden_args=overridden)
+    on_command_line = {o: changes[o] for o in changes if o in run_opts.overridden_args}
+    return dataclasses.replace(run_opts, **on_command_line), {**hparams, **changes}

@@ -203,7 +203,7 @@ def test_early_stopping(corpus, tmp_path):
     assert len(epochs(tmp_path)) < 9
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # and needs a C++ compiler
 def test_compiled_training(corpus, trained, tmp_path):
     train(corpus, tmp_path, compile=True, number_of_epochs=1)
     score = re.compile(r"train si_sdr: (\S+)")

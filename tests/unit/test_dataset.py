@@ -33,6 +33,7 @@ def write_manifest(folder, name="train", num_rows=8, mix_offset=0, residual_db=-
             sf.write(path, np.full(400, value * UNIT), RATE)
             row[stem] = "{data_root}/" + path.name
         row |= {"indoor": indoor, "residual_db": residual_db, "corpus": "c"}
+        row["sample_rate"] = RATE if i else None
         rows[f"{name}{i}"] = row
     manifest = folder / f"{name}.json"
     manifest.write_text(json.dumps(rows), encoding="utf-8")
@@ -189,3 +190,8 @@ def test_an_unreadable_file_names_its_row(tmp_path, fault):
         sf.write(path, np.zeros((400, channels)), 16000 if channels == 1 else RATE)
     with pytest.raises(ValueError, match=r"row train0, variant R: .*sp1_reverb_0.wav"):
         data[0]
+
+
+def test_another_sample_rate_is_refused_at_once(manifests):
+    with pytest.raises(ValueError, match="expected files at 16000 Hz.*found 8000 Hz"):
+        make_datasets(hparams(manifests, sample_rate=16000))

@@ -117,6 +117,7 @@ def test_eps_is_recovered_with_the_model(tmp_path):
     assert conv_tasnet.EPS == 3e-5
 
 
+@pytest.mark.slow  # and needs a C++ compiler
 def test_compiled_network_gives_the_same():
     network = make_network(num_blocks=1, num_repeats=1)
     mixture = torch.randn(1, 2000)
