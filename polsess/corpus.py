@@ -8,20 +8,8 @@ import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from polsess.faults import CorpusError, Fault
+from polsess.faults import Fault
 from polsess.variants import MIX, REVERB_STEMS, all_stems
-
-__all__ = [
-    "COLUMNS",
-    "FILES",
-    "LATER_COLUMNS",
-    "SPLIT_FOLDERS",
-    "CorpusError",
-    "Row",
-    "Split",
-    "find_csvs",
-    "read_split",
-]
 
 # As MATLAB's writetable puts them, the spelling "Oryginal" included.
 COLUMNS = [

@@ -193,5 +193,5 @@ def test_an_unreadable_file_names_its_row(tmp_path, fault):
 
 
 def test_another_sample_rate_is_refused_at_once(manifests):
-    with pytest.raises(ValueError, match="expected files at 16000 Hz.*found 8000 Hz"):
+    with pytest.raises(ValueError, match=r"expected files at 16000 Hz.*found 8000 Hz"):
         make_datasets(hparams(manifests, sample_rate=16000))

@@ -16,7 +16,7 @@ from corpus_maker import csv_path, make_corpus, read_csv, stem_path, write_csv
 from speechbrain.dataio.dataset import DynamicItemDataset
 
 from polsess import manifest
-from polsess.corpus import CorpusError
+from polsess.faults import CorpusError
 from polsess.manifest import prepare_polsess
 
 SCRIPT = Path(__file__).parents[2] / "recipes/PolSESS/prepare_polsess.py"

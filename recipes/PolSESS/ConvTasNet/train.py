@@ -13,16 +13,16 @@ from pathlib import Path
 
 import speechbrain as sb
 from hyperpyyaml import load_hyperpyyaml
-from polsess.config import parse_arguments
-from polsess.manifest import prepare_polsess
-from polsess.simulate.demo import make_demo_corpus
 from rich.console import Console
 from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_on_main
 
-from polsess.corpus import CorpusError
+from polsess.config import parse_arguments
 from polsess.dataset import make_datasets
 from polsess.evaluation.scores import score_batch, summary_table, write_scores
+from polsess.faults import CorpusError
 from polsess.losses import utterance_si_sdr
+from polsess.manifest import prepare_polsess
+from polsess.simulate.demo import make_demo_corpus
 from polsess.training.brain import Brain
 from polsess.variants import mixture_is_target
 
