@@ -9,7 +9,7 @@ import re
 import sys
 import textwrap
 
-from speechbrain.utils.distributed import if_main_process
+from speechbrain.utils.distributed import get_rank
 from speechbrain.utils.run_opts import HELP_TEXTS, RunOptions
 
 from polsess.config.layers import read_layers
@@ -53,7 +53,7 @@ def parse_arguments(argv):
     except ConfigError as error:
         status, stream = 2, sys.stderr
         text = f"{error}\nNothing was started. See train.py [FILE.yaml] --help.\n"
-    if if_main_process():
+    if get_rank() in (None, 0):  # one of the processes of torchrun
         stream.write(text)
     raise SystemExit(status)
 
@@ -139,8 +139,9 @@ def help_text(argv):
     ConfigError
         If the YAML file cannot be read.
     """
-    if argv[0] not in _HELP:
-        return _keys_help(argv[0])
+    files = [word for word in argv if not word.startswith("-")]
+    if files:
+        return _keys_help(files[0])
     lines = [
         USAGE,
         "",

@@ -4,6 +4,7 @@ A file may name a ``base`` and then hold only what differs. HyperPyYAML itself c
 inherit flat keys: an included key could not be overridden.
 """
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from polsess.config.yaml_text import (
     is_tagged,
     read_file,
     resolve,
+    survives,
 )
 
 
@@ -140,10 +142,16 @@ def read_layers(path, given, problems, seen=()):
 def _run_file(layers, base, known, problems):
     """The hyperparameters of the run that an evaluation names, or None."""
     for key in re.findall(r"<(\w+)>", base.value):
-        if key not in known or is_tagged(known[key], PLACEHOLDER):
-            return None  # reported as a placeholder without a value
-    run_file = Path(recursive_resolve(base.value, [], known))
-    if run_file.is_file():
+        value = known.get(key)
+        if is_tagged(value, PLACEHOLDER) or (
+            isinstance(value, str) and not survives(value)
+        ):
+            return None  # reported when values are checked
+    try:
+        run_file = Path(recursive_resolve(base.value, [], known))
+    except ValueError as error:
+        raise ConfigError([f"{layers.path}: base: {error}"]) from None
+    if os.path.isfile(run_file):  # Path.is_file raises where a name is too long
         return run_file
     problems.append(
         f"{layers.path}: base: expected {run_file.name} in {run_file.parent}, "

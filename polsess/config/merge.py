@@ -124,8 +124,8 @@ def _check_value(layers, key, value):
     if changed and not reason:
         reason = (
             "expected text that HyperPyYAML hands on unchanged; "
-            f"found {value!r}; it takes <...> for a reference, (...) for a tuple, and "
-            "cannot hold what is not UTF-8"
+            f"found {value!r}; it reads <...> as a reference, (...) as a tuple, 1/0 as "
+            "a sum, and cannot hold what is not UTF-8"
         )
     return [f"{layers.origins[key]}{key}: {reason}"] if reason else []
 

@@ -127,8 +127,8 @@ def _device_names():
     return names
 
 
-POSITIVE = Rule("greater than 0", lambda value: value > 0)
-FRACTION = Rule("greater than 0 and at most 1", lambda value: 0 < value <= 1)
+POSITIVE = Rule("a number greater than 0", lambda value: value > 0)
+FRACTION = Rule("a number greater than 0 and at most 1", lambda value: 0 < value <= 1)
 EVEN = Rule(
     "an even number, at least 2",
     lambda value: value >= 2 and value % 2 == 0,

@@ -11,6 +11,7 @@ from typing import Literal, Union, get_args, get_origin, get_type_hints
 
 from speechbrain.utils.run_opts import HELP_TEXTS, RunOptions
 
+from polsess.audit import AUDITS
 from polsess.config.rules import (
     DEVICE,
     EVEN,
@@ -21,6 +22,7 @@ from polsess.config.rules import (
     one_of,
     some_of,
 )
+from polsess.manifest import ON_FAULT
 from polsess.variants import TASKS, VARIANTS
 
 # Keys that may be null, with the type of their other values.
@@ -41,8 +43,8 @@ RULES = {
     "seed": between(0, 2**32 - 1),  # what NumPy takes
     "task": one_of(TASKS),
     "valid_split": one_of(["valid", "test"]),
-    "audit": one_of(["full", "sample", "none"]),
-    "on_fault": one_of(["refuse", "drop"]),
+    "audit": one_of(AUDITS),
+    "on_fault": one_of(ON_FAULT),
     "norm_type": one_of(["gLN", "cLN"]),  # SpeechBrain takes a typo for BatchNorm
     "mask_nonlinear": one_of(["relu", "softmax"]),
     "kernel_size": EVEN,  # the stride is half of it
@@ -112,7 +114,7 @@ def parse(key, text, kind):
         return None
     if kind is bool:
         return _BOOLS.get(text, text)
-    if kind is int and re.fullmatch(r"[+-]?[0-9]+", text):
+    if kind is int and re.fullmatch(r"[+-]?[0-9]{1,18}", text):
         return int(text)
     if kind is float and re.fullmatch(_FLOAT, text):
         return float(text)

@@ -65,7 +65,7 @@ def read_file(path):
         If it is missing, unreadable or ill-formed, with the line.
     """
     try:
-        tree = parse_text(Path(path).read_text(encoding="utf-8"))
+        tree = parse_text(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         problem = f"{path}: cannot be read: {error.strerror}"
     except UnicodeDecodeError:
@@ -118,12 +118,14 @@ def survives(text):
     >>> survives("/corpora/PolSESS, no. 2 #1"), survives("(a)"), survives("<task>")
     (True, False, False)
     """
+    if text.isidentifier():
+        return True  # most values are: a load takes milliseconds
     if re.match(r"\(.*\)$", text):
         return False  # a tuple, but only to the first load of a process
-    probe = parse_text("text: ''\nwithin: !ref <text>/\n")
+    probe = parse_text("text: ''\nwithin: !ref <text>/x\n")
     probe["text"] = text
     try:
         text.encode()
-        return load_hyperpyyaml(dump(probe)) == {"text": text, "within": f"{text}/"}
-    except (ValueError, YAMLError):
+        return load_hyperpyyaml(dump(probe)) == {"text": text, "within": f"{text}/x"}
+    except (ArithmeticError, ValueError, YAMLError):  # HyperPyYAML does sums
         return False
