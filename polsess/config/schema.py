@@ -61,8 +61,8 @@ RULES = {
         ("sample_rate max_train_rows max_valid_rows max_test_rows", between(1)),
         ("num_filters bottleneck_channels hidden_channels", between(1)),
         ("num_blocks num_repeats debug_batches optimizer_step_limit", between(1)),
-        ("num_workers weight_decay nonfinite_patience", between(0)),
-        ("lr_patience early_stopping_patience", between(0)),
+        ("num_workers weight_decay early_stopping_patience", between(0)),
+        ("lr_patience nonfinite_patience", between(1)),
         ("ckpt_interval_minutes ckpt_interval_steps", between(0)),
     ]
     for key in keys.split()

@@ -14,6 +14,7 @@ from pathlib import Path
 import speechbrain as sb
 from hyperpyyaml import load_hyperpyyaml
 from rich.console import Console
+from speechbrain.core import DEFAULT_LOG_CONFIG
 from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_on_main
 
 from polsess.config import parse_arguments
@@ -96,7 +97,8 @@ def main(argv):
 
     ddp_init_group(run_opts)
     sb.create_experiment_directory(
-        hparams["scores_folder"] if test_only else hparams["output_folder"]
+        hparams["scores_folder"] if test_only else hparams["output_folder"],
+        log_config=run_opts.log_config or DEFAULT_LOG_CONFIG,
     )
     if not test_only and if_main_process():  # an evaluation leaves the run as it was
         path = Path(hparams["output_folder"]) / "hyperparams.yaml"
