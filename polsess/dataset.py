@@ -27,19 +27,17 @@ FILES = (MIX, *DRY_STEMS, *REVERB_STEMS)
 OUTPUT_KEYS = ["id", "row_id", "corpus", "variant", "mixture", "target"]
 
 
-def draw_variant(seed, epoch, row_id, variants):
-    """One of ``variants``, uniformly, by a hash of (seed, epoch, row id).
+def draw(num_choices, *key):
+    """An index below ``num_choices``, uniformly, by a hash of the key.
 
     Example
     -------
-    >>> draw_variant(42, 1, "row", ["SER", "SR", "ER", "R"])
-    'SER'
-    >>> draw_variant(42, 2, "row", ["SER", "SR", "ER", "R"])
-    'ER'
+    >>> [draw(4, "variant", 42, epoch, "row") for epoch in range(1, 9)]
+    [2, 1, 0, 3, 2, 0, 3, 1]
     """
-    key = f"{seed}/{epoch}/{row_id}".encode()
-    number = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big")
-    return variants[number % len(variants)]
+    text = "/".join(map(str, key)).encode()
+    number = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
+    return number % num_choices
 
 
 def read_audio(path, sample_rate):
@@ -80,13 +78,16 @@ class VariantDataset(DynamicItemDataset):
     sample_rate : int
         In Hz, of every file.
     seed : int
-        Seed of the drawn variants.
+        Seed of the draws.
+    segment_seconds : float, optional
+        Take a random segment of this length from each row; by default the whole row.
     """
 
-    def __init__(self, rows, task, sample_rate, seed):
+    def __init__(self, rows, task, sample_rate, seed, segment_seconds=None):
         self.task = task
         self.sample_rate = sample_rate
         self.seed = seed
+        self.segment_samples = segment_seconds and round(segment_seconds * sample_rate)
         # Shared memory, so that persistent workers see the epoch change.
         self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         super().__init__(rows)
@@ -103,7 +104,8 @@ class VariantDataset(DynamicItemDataset):
 
     def _example(self, row_id, variants, indoor, residual_db, *paths):
         path_of = dict(zip(FILES, paths, strict=True))
-        variant = draw_variant(self.seed, int(self.epoch), row_id, variants)
+        key = self.seed, int(self.epoch), row_id
+        variant = variants[draw(len(variants), "variant", *key)]
         sum_holds = residual_db is not None and residual_db <= SUM_HOLDS_DB
         try:
             mixture, target = render(
@@ -115,6 +117,11 @@ class VariantDataset(DynamicItemDataset):
             )
         except ValueError as error:
             raise ValueError(f"row {row_id}, variant {variant}: {error}") from error
+        if self.segment_samples and self.segment_samples < len(mixture):
+            num_starts = len(mixture) - self.segment_samples + 1
+            start = draw(num_starts, "segment", *key)
+            segment = slice(start, start + self.segment_samples)
+            mixture, target = mixture[segment], target[segment]
         return variant, torch.from_numpy(mixture), torch.from_numpy(target)
 
 
@@ -202,6 +209,10 @@ def make_datasets(hparams, splits=("train", "valid", "test")):
         if split == "test":
             rows = every_variant(rows)
         datasets[split] = VariantDataset(
-            rows, hparams["task"], sample_rate, hparams["seed"]
+            rows,
+            hparams["task"],
+            sample_rate,
+            hparams["seed"],
+            hparams["segment_seconds"] if split == "train" else None,
         )
     return datasets

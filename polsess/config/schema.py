@@ -28,6 +28,7 @@ from polsess.variants import TASKS, VARIANTS
 # Keys that may be null, with the type of their other values.
 NULLABLE = {
     "eps": float,
+    "segment_seconds": float,
     "max_train_rows": int,
     "max_valid_rows": int,
     "max_test_rows": int,
@@ -56,7 +57,7 @@ RULES = {
     for keys, rule in [
         ("train_variants valid_variants test_variants", some_of(VARIANTS)),
         # A clipping at 0 freezes the weights, a negative one turns gradients round.
-        ("lr max_grad_norm eps", POSITIVE),
+        ("lr max_grad_norm eps segment_seconds", POSITIVE),
         ("number_of_epochs batch_size grad_accumulation_factor", between(1)),
         ("sample_rate max_train_rows max_valid_rows max_test_rows", between(1)),
         ("num_filters bottleneck_channels hidden_channels", between(1)),

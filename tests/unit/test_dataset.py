@@ -11,7 +11,7 @@ import torch
 from speechbrain.dataio.dataloader import make_dataloader
 
 from polsess import dataset as dataset_module
-from polsess.dataset import VariantDataset, draw_variant, load_rows, make_datasets
+from polsess.dataset import VariantDataset, draw, load_rows, make_datasets
 
 RATE = 8000
 VALUES = {"sp1": 1, "sp2": 2, "scene": 4, "event": 8}
@@ -112,10 +112,11 @@ def test_persistent_workers_see_the_epoch(tmp_path):
 
 def test_every_variant_is_drawn_equally_often():
     counts = Counter(
-        draw_variant(42, epoch, f"row{row}", ["SER", "SR", "ER", "R"])
+        draw(4, "variant", 42, epoch, f"row{row}")
         for epoch in range(1, 21)
         for row in range(100)
     )
+    assert len(counts) == 4
     for count in counts.values():  # 500 expected, standard deviation 19.4
         assert abs(count - 500) < 5 * 19.4
 
@@ -130,6 +131,7 @@ def hparams(folder, **changes):
         "task": "ES",
         "sample_rate": RATE,
         "seed": 42,
+        "segment_seconds": None,
         **variants,
         **limits,
         **changes,
@@ -195,3 +197,29 @@ def test_an_unreadable_file_names_its_row(tmp_path, fault):
 def test_another_sample_rate_is_refused_at_once(manifests):
     with pytest.raises(ValueError, match=r"expected files at 16000 Hz.*found 8000 Hz"):
         make_datasets(hparams(manifests, sample_rate=16000))
+
+
+def test_training_hears_random_segments(manifests):
+    for stem in ("sp1", "sp1_reverb"):  # rising, so that a sample tells its place
+        ramp = np.arange(400) * UNIT
+        sf.write(manifests / f"train_{stem}_0.wav", ramp, RATE)
+    options = hparams(manifests, segment_seconds=0.01, train_variants=["R"])
+    datasets = make_datasets(options)
+    starts = set()
+    for epoch in range(1, 201):
+        datasets["train"].set_epoch(epoch)
+        item, again = datasets["train"][0], datasets["train"][0]
+        assert torch.equal(item["mixture"], again["mixture"])
+        start = item["target"][0, 0].item() / UNIT
+        expected = (start + torch.arange(80.0)) * UNIT
+        torch.testing.assert_close(item["target"][:, 0], expected)
+        torch.testing.assert_close(item["mixture"], 2 * expected)
+        starts.add(start)
+    assert len(starts) > 100 and min(starts) < 20 and max(starts) > 300
+    assert len(datasets["valid"][0]["mixture"]) == 400
+    assert len(datasets["test"][0]["mixture"]) == 400
+
+
+def test_a_row_shorter_than_a_segment_is_taken_whole(manifests):
+    data = make_datasets(hparams(manifests, segment_seconds=9.0))["train"]
+    assert len(data[0]["mixture"]) == 400
