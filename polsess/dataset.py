@@ -115,6 +115,8 @@ class VariantDataset(DynamicItemDataset):
                 indoor,
                 sum_holds,
             )
+            if len(mixture) != len(target):
+                raise ValueError(f"stems of {len(mixture)} and {len(target)} samples")
         except ValueError as error:
             raise ValueError(f"row {row_id}, variant {variant}: {error}") from error
         if self.segment_samples and self.segment_samples < len(mixture):
@@ -204,7 +206,8 @@ def make_datasets(hparams, splits=("train", "valid", "test")):
         if rates:
             raise ValueError(
                 f"{split}: expected files at {sample_rate} Hz (sample_rate), found "
-                f"{rates.pop()} Hz: set sample_rate to the corpus's own"
+                f"{rates.pop()} Hz: a network and its corpora have one rate; train "
+                "with sample_rate set to the corpus's own, or resample the corpus"
             )
         if split == "test":
             rows = every_variant(rows)

@@ -9,9 +9,10 @@ from itertools import permutations
 
 import torch
 
-# Energies are regularised by this, so that silence has a finite loss and gradient.
-# -100 dB below the energy of one sample at full scale: no score above 0 dB moves.
+# A signal of less energy is silence: 100 dB below that of one sample at full scale.
 ENERGY_FLOOR = 1e-10
+# What is left of a signal in silence: it scores -100 dB or less, never as a success.
+_NO_SIGNAL = 1e-20
 
 
 def si_sdr(estimate, target):
@@ -25,7 +26,8 @@ def si_sdr(estimate, target):
     Returns
     -------
     torch.Tensor
-        SI-SDR [...] in dB, positive is better.
+        SI-SDR [...] in dB, positive is better. Silence has a finite score and gradient,
+        but the score of a silent target means nothing: see ``has_silent_source``.
 
     Example
     -------
@@ -47,7 +49,7 @@ def si_sdr(estimate, target):
         signal_energy = signal.square().sum(-1)
         noise_energy = (estimate - signal).square().sum(-1)
         return 10 * torch.log10(
-            (signal_energy + ENERGY_FLOOR) / (noise_energy + ENERGY_FLOOR)
+            (signal_energy + _NO_SIGNAL) / (noise_energy + ENERGY_FLOOR)
         )
 
 
@@ -113,3 +115,24 @@ def utterance_si_sdr(estimate, target, lengths):
             for i, n in enumerate(num_samples)
         ]
     )
+
+
+def has_silent_source(target):
+    """Which utterances have a silent source, so that their SI-SDR is undefined.
+
+    Arguments
+    ---------
+    target : torch.Tensor
+        Signals [batch, time, source].
+
+    Returns
+    -------
+    torch.Tensor
+        Of bool [batch].
+
+    Example
+    -------
+    >>> has_silent_source(torch.tensor([[[1.0, 0.0]], [[1.0, 1.0]]]))
+    tensor([ True, False])
+    """
+    return target.square().sum(1).le(ENERGY_FLOOR).any(-1)

@@ -21,6 +21,9 @@ from polsess.config.yaml_text import dump
 USAGE = "usage: train.py FILE.yaml [--key value | --key=value]..."
 _HELP = {"-h", "--help"}
 
+# What --debug leaves must not mix with a run.
+DEBUG_FOLDER = "results/debug"
+
 
 def parse_arguments(argv):
     """Merge the configuration of a command line; exits on --help and on errors.
@@ -85,6 +88,11 @@ def read_command_line(argv):
             overrides[name] = value
         elif reason := fault(name, value, kind):
             problems.append(f"--{name}: {reason}")
+    if options.get("debug") and not options.get("debug_persistently"):
+        if layers.own is not None:
+            problems.append("--debug: an evaluation takes --max_test_rows instead")
+        elif "output_folder" in layers.tree:
+            overrides["output_folder"] = DEBUG_FOLDER
     text = finish(layers, overrides, problems, origin="--")
     if problems:
         raise ConfigError(problems)

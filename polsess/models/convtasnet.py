@@ -76,3 +76,30 @@ class Separator(torch.nn.Module):
         num_frames = max(num_frames, self.min_frames)
         padded = self.kernel_size + (num_frames - 1) * self.stride
         return F.pad(mixture, (0, padded - num_samples))
+
+
+def separate_each(network, mixture, lengths):
+    """Estimate the sources of each utterance by itself, so that no padding is heard.
+
+    The norms of a network look at the whole input: within a batch of unequal lengths,
+    what an utterance gives would depend on the others.
+
+    Arguments
+    ---------
+    network : torch.nn.Module
+        From mixtures [batch, time] to estimates [batch, time, source].
+    mixture : torch.Tensor
+        Padded mixtures [batch, time].
+    lengths : torch.Tensor
+        True lengths [batch] as fractions of the padded one, as SpeechBrain batches.
+
+    Returns
+    -------
+    torch.Tensor
+        Estimates [batch, time, source], zero where the mixture is padded.
+    """
+    num_samples = (lengths * mixture.shape[1]).round().long().tolist()
+    if min(num_samples) == mixture.shape[1]:
+        return network(mixture)
+    estimates = [network(mixture[i : i + 1, :n])[0] for i, n in enumerate(num_samples)]
+    return torch.nn.utils.rnn.pad_sequence(estimates, batch_first=True)

@@ -9,6 +9,7 @@ so it is saved and recovered with them.
 import json
 from pathlib import Path
 
+import torch
 from speechbrain.lobes.models import conv_tasnet
 from speechbrain.utils.checkpoints import (
     mark_as_loader,
@@ -42,6 +43,15 @@ class NormEps:
     def value(self):
         """The EPS in force."""
         return conv_tasnet.EPS
+
+    def fit_half_precision(self):
+        """Patch an EPS that is 0 in fp16, as of a checkpoint trained in fp32."""
+        if torch.tensor(self.value, dtype=torch.float16) == 0:
+            logger.warning(
+                f"EPS of the norms: {HALF_PRECISION_EPS:g}, since the checkpoint's "
+                f"{self.value:g} is 0 in fp16"
+            )
+            conv_tasnet.EPS = HALF_PRECISION_EPS
 
     def choose(self, eps, precision):
         """Patch EPS: as asked, or by the precision of training when ``eps`` is None."""

@@ -67,6 +67,7 @@ class Brain(sb.Brain):
             self.step % self.grad_accumulation_factor == 0
             or self.step == self.batches_per_epoch
         )
+        self.batch_ids = batch.id
         self.on_fit_batch_start(batch, should_step)
         with self.no_sync(not should_step):
             with self.training_ctx:
@@ -75,29 +76,30 @@ class Brain(sb.Brain):
             if self._all_finite(loss):
                 self.scaler.scale(loss / self.grad_accumulation_factor).backward()
             else:
-                self._count_nonfinite("loss", batch)
+                self._count_nonfinite("loss")
         if should_step:
-            self.optimizers_step(batch)
+            self.optimizers_step()
         self.on_fit_batch_end(batch, outputs, loss, should_step)
         self.num_in_batch = len(batch)
         return loss.detach().cpu()
 
-    def optimizers_step(self, batch):
-        """Clip and step, unless a gradient is not finite (fp16: by GradScaler)."""
+    def optimizers_step(self):
+        """Clip and step, unless a gradient is not finite."""
         if all(p.grad is None for p in self.modules.parameters()):
             return  # every batch of the accumulation was skipped
         self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(
             self.modules.parameters(), self.max_grad_norm
         )
-        if self.scaler.is_enabled() or torch.isfinite(norm):
+        if torch.isfinite(norm):
             self.scaler.step(self.optimizer)
+            self.optimizer_step += 1
             self.nonfinite_count = 0
-        else:
-            self._count_nonfinite("gradient", batch)
+        # In fp16 the scale starts too high and is halved, here, until gradients fit.
+        elif not self.scaler.is_enabled() or self.scaler.get_scale() < 1:
+            self._count_nonfinite("gradient")
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
-        self.optimizer_step += 1
 
     @torch.no_grad()
     def evaluate_batch(self, batch, stage):
@@ -121,16 +123,17 @@ class Brain(sb.Brain):
         # Ranks must agree: one that skips backward alone would block the others.
         return bool(ddp_all_reduce(finite, torch.distributed.ReduceOp.MIN))
 
-    def _count_nonfinite(self, what, batch):
+    def _count_nonfinite(self, what):
         self.nonfinite_count += 1
+        ids = ", ".join(self.batch_ids)
         logger.warning(
             f"Step {self.step}: the {what} is not finite; the batch is skipped "
-            f"({self.nonfinite_count} in a row): {', '.join(batch.id)}"
+            f"({self.nonfinite_count} in a row): {ids}"
         )
         if self.nonfinite_count >= self.nonfinite_patience:
             raise ValueError(
                 f"The {what} was not finite in {self.nonfinite_count} batches in a "
-                f"row (nonfinite_patience), last for {', '.join(batch.id)}. Likely "
+                f"row (nonfinite_patience), last for {ids}. Likely "
                 "causes: a learning rate too high (lr), half precision (try "
                 "--precision bf16 or fp32), non-finite audio (prepare the corpus "
                 "with --audit full). The checkpoints hold finite weights."
@@ -143,6 +146,20 @@ class Brain(sb.Brain):
         self.stage_start = time.perf_counter(), self.step
         if self.device_type == "cuda":
             torch.cuda.reset_peak_memory_stats()
+
+    def on_stage_end(self, stage, stage_loss, epoch=None):
+        """Ends a training that learns nothing; subclasses call it first.
+
+        Raises
+        ------
+        ValueError
+            If no batch of a training epoch had a finite loss.
+        """
+        if stage == sb.Stage.TRAIN and not self.num_averaged:
+            raise ValueError(
+                f"No batch of epoch {epoch} had a finite loss, so nothing was learned. "
+                "Prepare the corpus with --audit full, which finds non-finite audio."
+            )
 
     def stage_cost(self):
         """Seconds per batch of the stage, and the peak memory in GB.
@@ -162,6 +179,12 @@ class Brain(sb.Brain):
             "peak_memory_gb": peak_bytes / 1e9,
         }
 
+    def on_fit_start(self):
+        """SpeechBrain's, which recovers; an EPS that fp16 needs outranks the saved."""
+        super().on_fit_start()
+        if self.precision == "fp16":
+            self.hparams.norm_eps.fit_half_precision()
+
     def on_evaluate_start(self, max_key=None, min_key=None):
         """Loads the best checkpoint.
 
@@ -178,6 +201,8 @@ class Brain(sb.Brain):
                 "first, or set output_folder to a run that was"
             )
         logger.info(f"Evaluating the checkpoint {found.path.name}: {found.meta}")
+        if self.eval_precision == "fp16":
+            self.hparams.norm_eps.fit_half_precision()
 
     def _should_save_intra_epoch_ckpt(self, last_ckpt_time, steps_since_ckpt):
         # Partly accumulated gradients are in no checkpoint.
@@ -206,9 +231,10 @@ class Brain(sb.Brain):
         for name, score in scores.items():
             if not math.isfinite(score):
                 raise ValueError(
-                    f"The validation score {name} is {score}: training has diverged "
-                    "and stops; the checkpoints hold the epochs before. Lower lr, or "
-                    "try --precision bf16 or fp32."
+                    f"The validation score {name} is {score}, so nothing is saved and "
+                    "training stops; earlier checkpoints are kept. Either training has "
+                    "diverged (lower lr, try --precision bf16 or fp32), or validation "
+                    "audio is not finite (prepare the corpus with --audit full)."
                 )
         self.checkpointer.save_and_keep_only(
             meta={name: float(score) for name, score in scores.items()},

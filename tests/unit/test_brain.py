@@ -29,13 +29,13 @@ class Line(Brain):
         return predictions.mean()
 
 
-def make_brain(**options):
+def make_brain(max_grad_norm=100.0, **options):
     line = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.ones_(line.weight)
     brain = Line(
         {"line": line},
         lambda parameters: torch.optim.SGD(parameters, lr=0.1),
-        {"eps": None, "norm_eps": NormEps(), "max_grad_norm": 100.0},
+        {"eps": None, "norm_eps": NormEps(), "max_grad_norm": max_grad_norm},
         RunOptions.from_dictionary({"device": "cpu", **options}),
     )
     brain.train_set = SimpleNamespace(set_epoch=lambda epoch: None)
@@ -88,10 +88,47 @@ def test_the_last_batches_of_an_epoch_are_not_dropped():
     assert brain.optimizer_step == 2
 
 
-def test_an_accumulation_without_finite_batch_makes_no_step():
+def test_an_epoch_without_a_finite_batch_is_an_error():
     brain = make_brain(grad_accumulation_factor=2)
-    assert fit(brain, [math.nan], [math.nan]) == 1.0
+    with pytest.raises(ValueError, match="No batch of epoch 1 had a finite loss"):
+        fit(brain, [math.nan], [math.nan])
+    assert brain.modules.line.weight.item() == 1.0
     assert brain.optimizer_step == 0
+
+
+def test_gradients_are_clipped():
+    assert fit(make_brain(max_grad_norm=0.5), [3.0]) == pytest.approx(1 - 0.1 * 0.5)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_gradients_that_no_scale_mends_end_a_half_precision_training(bad):
+    brain = make_brain(nonfinite_patience=3)
+    brain.scaler = torch.GradScaler("cpu")  # on a GPU SpeechBrain's own
+    brain.modules.line.weight.register_hook(lambda gradient: gradient * bad)
+    with pytest.raises(ValueError, match="gradient was not finite in 3 batches"):
+        fit(brain, *[[1.0]] * 30)
+    assert brain.scaler.get_scale() < 1, "halving it was tried"
+    assert brain.optimizer_step == 0
+
+
+def test_a_scale_that_is_too_high_at_first_is_no_fault():
+    brain = make_brain(nonfinite_patience=1)
+    brain.scaler = torch.GradScaler("cpu")
+    brain.modules.line.weight.register_hook(
+        lambda gradient: gradient if gradient.item() < 100 else gradient * math.inf
+    )
+    weight = fit(brain, *[[1.0]] * 12)
+    assert brain.optimizer_step == 2, "the first ten scales, 65536 to 128, are too high"
+    assert weight == pytest.approx(1 - 0.1 * 2)
+
+
+def test_each_epoch_draws_afresh():
+    brain = make_brain()
+    epochs = []
+    brain.train_set = SimpleNamespace(set_epoch=epochs.append)
+    brain.batches_per_epoch = 1
+    brain.fit([1, 2, 3], _Loader(batches([1.0])), progressbar=False)
+    assert epochs == [1, 2, 3]
 
 
 def test_the_average_loss_weighs_utterances_alike():

@@ -62,4 +62,10 @@ def test_silence_has_a_finite_loss_and_gradient(estimate, target):
     score.backward()
     assert torch.isfinite(score)
     assert torch.isfinite(estimate.grad).all()
-    assert score <= 0.0, "silence must never look like a success"
+    assert score < -50.0, "silence must never look like a success"
+
+
+@pytest.mark.parametrize("amplitude", [1e-4, 1e-3, 1.0, 100.0])
+def test_quiet_signals_score_like_loud_ones(amplitude):
+    found = si_sdr(amplitude * (TARGET + 0.1 * NOISE), TARGET)
+    assert found.item() == pytest.approx(20.0, abs=0.01)

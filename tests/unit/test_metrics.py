@@ -1,18 +1,22 @@
 """Scores that can be computed are right; those that cannot say why."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from speechbrain.dataio.batch import PaddedBatch
 
 from polsess.evaluation.scores import (
     COLUMNS,
     SUMMARY_COLUMNS,
+    score_batch,
     score_utterance,
     summarise,
     write_scores,
 )
+from polsess.evaluation.validation import ValidationScores
 from polsess.metrics import METRICS, score, score_sources
 
 RATE = 8000
@@ -133,3 +137,50 @@ def test_summary_and_files(tmp_path):
     assert header == ",".join(SUMMARY_COLUMNS)
     assert average.startswith("AVERAGE,5.0000,")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["scores.csv", "summary.csv"]
+
+
+def test_no_padding_is_scored(speech):
+    target, mixture = signals(speech)
+    short = len(target) // 2
+    examples = [
+        {"target": target[:n], "mixture": mixture[:n]} for n in (len(target), short)
+    ]
+    names = {"row_id": "r", "corpus": "c", "variant": "S"}
+    batch = PaddedBatch([names | example for example in examples])
+    estimate = batch.target.data + 1.0  # wrong in the padding alone
+    estimate[1, short:] = 7.0
+    hparams = SimpleNamespace(
+        task="ES", sample_rate=RATE, compute_pesq=False, compute_stoi=False
+    )
+    for row, example in zip(
+        score_batch(estimate, batch, hparams), examples, strict=True
+    ):
+        values = (example["target"] + 1.0, example["target"], example["mixture"])
+        alone = score_utterance(*values, "ES", "S", RATE, ["si_sdr"])
+        assert row["si_sdr"] == alone["si_sdr"] > 50
+        assert row["si_sdr_mixture"] == alone["si_sdr_mixture"]
+        assert row["id"] == "r" and row["corpus"] == "c"
+
+
+@pytest.mark.parametrize("task", ["ES", "SB"])
+def test_validation_scores(task, caplog):
+    time = torch.arange(8000.0)
+    tones = [torch.sin(2 * math.pi * f / RATE * time) for f in (100, 300, 500)]
+    target = torch.stack(tones[: 1 if task == "ES" else 2], dim=-1)
+    noise = tones[2]
+    clean = target.sum(-1)
+    examples = [
+        {"id": "a", "variant": "S", "mixture": clean + noise, "target": target},
+        {"id": "b", "variant": "C", "mixture": clean, "target": target},
+        {"id": "c", "variant": "S", "mixture": noise, "target": 0 * target},
+    ]
+    batch = PaddedBatch(examples)
+    scores = ValidationScores(task)
+    assert math.isnan(scores.means()["si_sdr"])
+    scores.add(torch.tensor([10.0, 20.0, 99.0]), batch)
+    means = scores.means()
+    assert means["si_sdr"] == pytest.approx(15.0)
+    # In SB each tone hears the other, and in S the noise too: 0 and -3.01 dB.
+    expected = 10.0 if task == "ES" else (10.0 + 3.01 + 20.0) / 2
+    assert means["si_sdri"] == pytest.approx(expected, abs=0.01)
+    assert "c left out: its target is silent" in caplog.text

@@ -6,7 +6,7 @@ from speechbrain.lobes.models import conv_tasnet
 from speechbrain.lobes.models.dual_path import Decoder, Encoder
 
 from polsess.losses import utterance_si_sdr
-from polsess.models.convtasnet import Separator
+from polsess.models.convtasnet import Separator, separate_each
 from polsess.models.safety import NormEps
 
 
@@ -105,6 +105,29 @@ def test_stock_eps_fails_in_half_precision():
     """Why the patch exists; were this to pass, it could be deleted."""
     with torch.autocast("cpu", torch.float16):
         assert not torch.isfinite(make_network()(torch.zeros(1, 2000))).all()
+
+
+def test_no_padding_is_heard():
+    network = make_network()
+    mixture = torch.randn(3, 4000)
+    lengths = torch.tensor([1.0, 0.5, 0.75])
+    with torch.no_grad():
+        estimates = separate_each(network, mixture, lengths)
+        for i, n in enumerate([4000, 2000, 3000]):
+            alone = network(mixture[i : i + 1, :n])[0]
+            torch.testing.assert_close(estimates[i, :n], alone)
+            assert not estimates[i, n:].any()
+
+
+@pytest.mark.parametrize(
+    ("saved", "expected"), [(1e-8, 1e-4), (1e-6, 1e-6), (1e-2, 1e-2)]
+)
+def test_half_precision_gets_an_eps_that_is_not_zero(saved, expected, caplog):
+    norm_eps = NormEps()
+    norm_eps.choose(saved, "fp32")
+    norm_eps.fit_half_precision()
+    assert norm_eps.value == expected
+    assert ("is 0 in fp16" in caplog.text) == (saved != expected)
 
 
 def test_eps_is_recovered_with_the_model(tmp_path):
