@@ -71,7 +71,7 @@ def run(yaml, kill_after=None, expect=0, cwd=None, **options):
     done = subprocess.run(
         [*prefix, *words],
         cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1"},  # see conftest.py
         capture_output=True,
         text=True,
         timeout=600,

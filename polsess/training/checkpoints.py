@@ -25,6 +25,7 @@ class AtomicCheckpointer(Checkpointer):
         if saved is None:  # not the main process
             return None
         path = saved.path.rename(self.checkpoints_dir / saved.path.name)
+        saved.path.parent.rmdir()
         logger.log(verbosity, f"Saved a checkpoint in {path}")
         paramfiles = {name: path / p.name for name, p in saved.paramfiles.items()}
         return saved._replace(path=path, paramfiles=paramfiles)
