@@ -6,7 +6,6 @@ utterance alike, and which resumes within an epoch.
 
 import logging
 import math
-import resource
 import sys
 import time
 
@@ -25,6 +24,11 @@ from speechbrain.utils.logger import get_logger
 from speechbrain.utils.run_opts import RunOptions
 
 from polsess.training.options import resolve_run_options
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
 
 logger = get_logger(__name__)
 
@@ -165,12 +169,14 @@ class Brain(sb.Brain):
         """Seconds per batch of the stage, and the peak memory in GB.
 
         On a GPU its own allocated memory since the stage began; on a CPU the process's
-        resident memory since the process began.
+        resident memory since the process began, unknown on Windows.
         """
         start, first_step = self.stage_start
         num_batches = max(self.step - first_step, 1)
         if self.device_type == "cuda":
             peak_bytes = torch.cuda.max_memory_allocated()
+        elif resource is None:
+            peak_bytes = math.nan
         else:  # kilobytes, but bytes on macOS
             unit = 1 if sys.platform == "darwin" else 1024
             peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
