@@ -99,7 +99,8 @@ def prepare_polsess(
             texts = num_dropped, num_dropped + len(manifest), DROPPED
             logger.warning("%s: %d of %d rows left out, see %s", split, *texts)
         if len(manifest) < FEW_ROWS:
-            logger.warning("%s: only %d rows", split, len(manifest))
+            texts = split, len(manifest), FEW_ROWS
+            logger.warning("%s: only %d rows; under %d, scores are noisy", *texts)
     files = {f"{split}.json": _json(rows) for split, rows in manifests.items()}
     if on_fault == "drop":
         files[DROPPED] = _csv(faults)
