@@ -14,7 +14,9 @@ from speechbrain.utils.logger import get_logger
 
 from polsess.variants import (
     DRY_STEMS,
+    INDOOR_VARIANTS,
     MIX,
+    OUTDOOR_VARIANTS,
     REVERB_STEMS,
     SUM_HOLDS_DB,
     compatible_variants,
@@ -145,8 +147,8 @@ def load_rows(manifest, data_folder, split, variants, max_rows=None):
     if not kept:
         raise ValueError(
             f"{split}: none of the {len(rows)} rows has one of the variants "
-            f"{', '.join(variants)}; indoor rows have SER SR ER R C, outdoor rows "
-            f"SE S E C: change {split}_variants"
+            f"{', '.join(variants)}; indoor rows have {' '.join(INDOOR_VARIANTS)}, "
+            f"outdoor rows {' '.join(OUTDOOR_VARIANTS)}: change {split}_variants"
         )
     left_out = len(rows) - len(kept)
     logger.info(

@@ -9,6 +9,8 @@ from itertools import permutations
 
 import torch
 
+from polsess.padding import unpad
+
 # A signal of less energy is silence: 100 dB below that of one sample at full scale.
 ENERGY_FLOOR = 1e-10
 # What is left of a signal in silence: it scores -100 dB or less, never as a success.
@@ -108,13 +110,8 @@ def utterance_si_sdr(estimate, target, lengths):
     torch.Tensor
         SI-SDR [batch] in dB.
     """
-    num_samples = (lengths * target.shape[1]).round().long().tolist()
-    return torch.stack(
-        [
-            best_permutation(estimate[i : i + 1, :n], target[i : i + 1, :n])[0].mean()
-            for i, n in enumerate(num_samples)
-        ]
-    )
+    pairs = zip(unpad(estimate, lengths), unpad(target, lengths), strict=True)
+    return torch.stack([best_permutation(e[None], t[None])[0].mean() for e, t in pairs])
 
 
 def has_silent_source(target):

@@ -8,10 +8,10 @@ from pathlib import Path
 from speechbrain.utils.logger import get_logger
 
 from polsess.audit import AUDITS, audit_rows, duplicate_faults, rate_faults
-from polsess.corpus import SPLIT_FOLDERS, read_split
+from polsess.corpus import FILES, SPLIT_FOLDERS, read_split
 from polsess.faults import CorpusError, Fault
 from polsess.publish import publish
-from polsess.variants import DRY_STEMS, MIX, REVERB_STEMS
+from polsess.variants import MIX
 
 logger = get_logger(__name__)
 
@@ -147,7 +147,7 @@ def _manifests(splits, rows, audits, faults, corpus):
 
 
 def _manifest_row(row, audit, corpus):
-    files = dict.fromkeys((MIX, *DRY_STEMS, *REVERB_STEMS))
+    files = dict.fromkeys(FILES)
     for stem in row.files:
         files[stem] = "{data_root}/" + _escape(row.path(stem))
     return files | {

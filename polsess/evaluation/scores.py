@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 
 from polsess.metrics import METRICS, score_sources
+from polsess.padding import unpad
 from polsess.variants import VARIANTS, mixture_is_target
 
 SCORE_COLUMNS = (
@@ -47,8 +48,8 @@ def score_utterance(estimate, target, mixture, task, variant, sample_rate, metri
     Returns
     -------
     dict
-        By ``COLUMNS``; a score that could not be computed, or was not asked for, is
-        NaN, and ``status`` says why.
+        By ``COLUMNS`` but id and corpus; a score that could not be computed, or was
+        not asked for, is NaN, and ``status`` says why.
     """
     row = {"variant": variant, **dict.fromkeys(SCORE_COLUMNS, math.nan)}
     scores, reasons = score_sources(estimate, target, sample_rate, metrics)
@@ -79,11 +80,12 @@ def score_batch(estimate, batch, hparams):
     asked = {"si_sdr": True, "pesq": hparams.compute_pesq, "stoi": hparams.compute_stoi}
     metrics = [metric for metric in METRICS if asked[metric]]
     mixture, lengths = batch.mixture
+    padded = (estimate.float().cpu(), batch.target.data.cpu(), mixture.cpu())
+    utterances = zip(*(unpad(signal, lengths) for signal in padded), strict=True)
     rows = []
-    for i, length in enumerate((lengths * mixture.shape[1]).round().long().tolist()):
-        signals = (estimate.float(), batch.target.data, mixture)
+    for i, signals in enumerate(utterances):
         row = score_utterance(
-            *(signal[i, :length].cpu() for signal in signals),
+            *signals,
             hparams.task,
             batch.variant[i],
             hparams.sample_rate,

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from speechbrain.nnet.CNN import Conv1d
 
+from polsess.padding import unpad
+
 
 class Separator(torch.nn.Module):
     """Encoder, mask network and decoder as one network from mixture to estimates.
@@ -98,8 +100,8 @@ def separate_each(network, mixture, lengths):
     torch.Tensor
         Estimates [batch, time, source], zero where the mixture is padded.
     """
-    num_samples = (lengths * mixture.shape[1]).round().long().tolist()
-    if min(num_samples) == mixture.shape[1]:
+    mixtures = unpad(mixture, lengths)
+    if min(map(len, mixtures)) == mixture.shape[1]:
         return network(mixture)
-    estimates = [network(mixture[i : i + 1, :n])[0] for i, n in enumerate(num_samples)]
+    estimates = [network(alone[None])[0] for alone in mixtures]
     return torch.nn.utils.rnn.pad_sequence(estimates, batch_first=True)

@@ -2,7 +2,6 @@
 
 import csv
 import importlib.util
-import os
 import shutil
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
@@ -12,6 +11,7 @@ from pathlib import Path
 from speechbrain.utils.logger import get_logger
 from tqdm import tqdm
 
+from polsess.audit import num_cores
 from polsess.corpus import COLUMNS, FILES, SPLIT_FOLDERS
 
 logger = get_logger(__name__)
@@ -61,7 +61,7 @@ def make_demo_corpus(folder, num_rows=_NUM_ROWS, seed=42, jobs=None):
     # Beside its final place, so that a rename can put it there.
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        _make_corpus(aside, folder.name, num_rows, seed, jobs or os.cpu_count())
+        _make_corpus(aside, folder.name, num_rows, seed, jobs or num_cores())
         aside.chmod(0o755)  # mkdtemp gives it to its owner alone
         aside.replace(folder)
     finally:
