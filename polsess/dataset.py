@@ -6,12 +6,12 @@ row id) alone, so that neither workers nor a resumed run change it.
 
 import hashlib
 
-import soundfile as sf
 import torch
 from speechbrain.dataio.dataio import load_data_json
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.logger import get_logger
 
+from polsess.audio import read_audio
 from polsess.variants import (
     DRY_STEMS,
     INDOOR_VARIANTS,
@@ -40,28 +40,6 @@ def draw(num_choices, *key):
     text = "/".join(map(str, key)).encode()
     number = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
     return number % num_choices
-
-
-def read_audio(path, sample_rate):
-    """Samples [time] of a mono file, in single precision.
-
-    Raises
-    ------
-    ValueError
-        If the file cannot be read, is not mono, or has another sample rate in Hz.
-    """
-    try:
-        samples, found = sf.read(path, dtype="float32")
-    except (OSError, sf.SoundFileError) as error:
-        raise ValueError(f"cannot read {path}: {error}") from error
-    if found != sample_rate or samples.ndim != 1:
-        raise ValueError(
-            f"{path}: expected mono at {sample_rate} Hz, found "
-            f"{samples.ndim if samples.ndim == 1 else samples.shape[1]} channel(s) at "
-            f"{found} Hz; set sample_rate to the corpus's own, or prepare the corpus "
-            "with --audit full to see every such file"
-        )
-    return samples
 
 
 class VariantDataset(DynamicItemDataset):
