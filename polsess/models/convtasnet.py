@@ -21,13 +21,13 @@ class Separator(torch.nn.Module):
     encoder : torch.nn.Module
         From samples [batch, time] to frames [batch, filter, frame].
     masknet : torch.nn.Module
-        From frames to masks [source, batch, filter, frame].
+        From frames to masks [source, batch, filter, frame]; ours or SpeechBrain's.
     decoder : torch.nn.Module
         From frames [batch, filter, frame] to samples [batch, time].
 
     Example
     -------
-    >>> from speechbrain.lobes.models.conv_tasnet import MaskNet
+    >>> from polsess.models.masknet import MaskNet
     >>> from speechbrain.lobes.models.dual_path import Decoder, Encoder
     >>> network = Separator(
     ...     Encoder(kernel_size=4, out_channels=8),
@@ -45,63 +45,69 @@ class Separator(torch.nn.Module):
         self.decoder = decoder
         self.kernel_size = encoder.conv1d.kernel_size[0]
         self.stride = encoder.conv1d.stride[0]
+        self.causal = getattr(masknet, "causal", False)
         # Reflect padding of a convolution needs more frames than it adds on a side.
         self.min_frames = 1 + max(
-            (layer.dilation * (layer.kernel_size - 1) // 2)
+            0 if self.causal else layer.dilation * (layer.kernel_size - 1) // 2
             for layer in masknet.modules()
             if isinstance(layer, Conv1d)
         )
 
-    def forward(self, mixture):
+    def forward(self, mixture, lengths=None):
         """Estimate the sources.
 
         Arguments
         ---------
         mixture : torch.Tensor
             What the network hears [batch, time].
+        lengths : torch.Tensor, optional
+            True lengths [batch] as fractions of the padded one, as SpeechBrain
+            batches. No padding is heard then: the norms look at the whole input, so
+            utterances of one length go together and others by themselves.
 
         Returns
         -------
         torch.Tensor
-            Estimates [batch, time, source], as long as the mixture.
+            Estimates [batch, time, source], as long as the mixture and zero where it
+            is padded.
         """
-        num_samples = mixture.shape[1]
-        frames = self.encoder(self._pad_to_frames(mixture))  # [batch, filter, frame]
-        masks = self.masknet(frames)  # [source, batch, filter, frame]
-        estimates = [self.decoder(frames * mask) for mask in masks]
-        return torch.stack(estimates, dim=-1)[:, :num_samples]
+        if lengths is None:
+            return self._separate(mixture)
+        mixtures = unpad(mixture, lengths)
+        by_length = {}
+        for index, alone in enumerate(mixtures):
+            by_length.setdefault(len(alone), []).append(index)
+        if set(by_length) == {mixture.shape[1]}:
+            return self._separate(mixture)
+        estimates = [None] * len(mixtures)
+        for num_samples, indices in by_length.items():
+            together = self._separate(mixture[indices, :num_samples])
+            for index, estimate in zip(indices, together, strict=True):
+                padding = mixture.shape[1] - num_samples
+                estimates[index] = F.pad(estimate, (0, 0, 0, padding))
+        return torch.stack(estimates)
 
-    def _pad_to_frames(self, mixture):
-        """Zeros at the end, up to a whole number of frames and no fewer than needed."""
+    def _separate(self, mixture):
         num_samples = mixture.shape[1]
+        padding = self.padded_length(num_samples) - num_samples
+        frames = self.encoder(F.pad(mixture, (0, padding)))  # [batch, filter, frame]
+        return self.decode(frames, self.masknet(frames))[:, :num_samples]
+
+    def padded_length(self, num_samples):
+        """Samples of a whole number of frames, no fewer of them than needed."""
         num_frames = 1 - (self.kernel_size - num_samples) // self.stride  # ceiling
         num_frames = max(num_frames, self.min_frames)
-        padded = self.kernel_size + (num_frames - 1) * self.stride
-        return F.pad(mixture, (0, padded - num_samples))
+        return self.kernel_size + (num_frames - 1) * self.stride
 
+    def decode(self, frames, masks):
+        """Samples [batch, time, source] of masked frames, all sources in one call.
 
-def separate_each(network, mixture, lengths):
-    """Estimate the sources of each utterance by itself, so that no padding is heard.
-
-    The norms of a network look at the whole input: within a batch of unequal lengths,
-    what an utterance gives would depend on the others.
-
-    Arguments
-    ---------
-    network : torch.nn.Module
-        From mixtures [batch, time] to estimates [batch, time, source].
-    mixture : torch.Tensor
-        Padded mixtures [batch, time].
-    lengths : torch.Tensor
-        True lengths [batch] as fractions of the padded one, as SpeechBrain batches.
-
-    Returns
-    -------
-    torch.Tensor
-        Estimates [batch, time, source], zero where the mixture is padded.
-    """
-    mixtures = unpad(mixture, lengths)
-    if min(map(len, mixtures)) == mixture.shape[1]:
-        return network(mixture)
-    estimates = [network(alone[None])[0] for alone in mixtures]
-    return torch.nn.utils.rnn.pad_sequence(estimates, batch_first=True)
+        Arguments
+        ---------
+        frames : torch.Tensor
+            Of the mixture [batch, filter, frame].
+        masks : torch.Tensor
+            [source, batch, filter, frame].
+        """
+        estimates = self.decoder((frames * masks).flatten(0, 1))
+        return estimates.unflatten(0, masks.shape[:2]).permute(1, 2, 0)

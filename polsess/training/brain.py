@@ -23,6 +23,7 @@ from speechbrain.utils.distributed import ddp_all_reduce
 from speechbrain.utils.logger import get_logger
 from speechbrain.utils.run_opts import RunOptions
 
+from polsess.memory import keep_freed_memory
 from polsess.training.options import resolve_run_options
 
 try:
@@ -46,6 +47,8 @@ class Brain(sb.Brain):
     ):
         run_opts, hparams = resolve_run_options(run_opts or RunOptions(), hparams)
         super().__init__(modules, opt_class, hparams, run_opts, checkpointer)
+        if self.device_type == "cpu":
+            keep_freed_memory()
         self.hparams.norm_eps.choose(self.hparams.eps, self.precision)
         self.nonfinite_count = 0  # in a row
         self.num_averaged = 0  # utterances in the running average of the loss
@@ -59,6 +62,22 @@ class Brain(sb.Brain):
             self.train_set = dataset
             self.batches_per_epoch = len(loader)
         return loader
+
+    def _compile(self):
+        """Compile the blocks that repeat, where a module says which, not all of it.
+
+        The time until the first step is that of one block then.
+        """
+        regions = [m for m in self.modules.modules() if hasattr(m, "compile_blocks")]
+        if not (self.compile and regions) or self.compile_module_keys is not None:
+            super()._compile()
+            return
+        for region in regions:
+            region.compile_blocks(
+                mode=self.compile_mode,
+                fullgraph=self.compile_using_fullgraph,
+                dynamic=self.compile_using_dynamic_shape_tracing,
+            )
 
     def fit_batch(self, batch):
         """Fit one batch, unless its loss is not finite.

@@ -24,7 +24,6 @@ from polsess.evaluation.scores import score_batch, summary_table, write_scores
 from polsess.evaluation.validation import ValidationScores
 from polsess.losses import has_silent_source, utterance_si_sdr
 from polsess.manifest import prepare_polsess
-from polsess.models.convtasnet import separate_each
 from polsess.simulate.demo import make_demo_corpus
 from polsess.training.brain import Brain
 from polsess.training.resume import refuse_changes
@@ -38,10 +37,7 @@ class Separation(Brain):
     def compute_forward(self, batch, stage):
         """From mixtures [batch, time] to estimates [batch, time, source]."""
         batch = batch.to(self.device)
-        mixture, lengths = batch.mixture
-        if stage == sb.Stage.TRAIN:
-            return {"estimate": self.modules.network(mixture)}
-        return {"estimate": separate_each(self.modules.network, mixture, lengths)}
+        return {"estimate": self.modules.network(*batch.mixture)}
 
     def compute_objectives(self, predictions, batch, stage):
         """Negative SI-SDR in dB, permutation invariant; collects the scores."""
