@@ -148,15 +148,17 @@ class MaskNet(conv_tasnet.MaskNet):
         with torch.autocast(device, enabled=False):
             x = frames.mT.to(statistics_dtype(frames.dtype))  # [batch, frame, filter]
             norm = self.layer_norm
-            x = F.layer_norm(x, x.shape[2:], norm.gamma[0, 0], norm.beta[0, 0], eps)
-            x = x.to(dtype) @ self.bottleneck_conv1x1.conv.weight[:, :, 0].to(dtype).T
+            x = F.layer_norm(
+                x, x.shape[2:], norm.gamma.flatten(), norm.beta.flatten(), eps
+            )
+            x = x.to(dtype) @ self.bottleneck_conv1x1.conv.weight.squeeze(2).to(dtype).T
             for index, block in enumerate(self._blocks()):
                 arguments = (*_block_arguments(block), eps)
                 if self.causal:
                     x, history[index] = self.run_block(x, history[index], *arguments)
                 else:
                     x = self.run_block(x, *arguments)
-            scores = x @ self.mask_conv1x1.conv.weight[:, :, 0].to(dtype).T
+            scores = x @ self.mask_conv1x1.conv.weight.squeeze(2).to(dtype).T
         scores = scores.unflatten(2, (self.C, -1))  # [batch, frame, source, filter]
         scores = scores.permute(2, 0, 3, 1)
         return scores.relu() if self.mask_nonlinear == "relu" else scores.softmax(2)
@@ -167,10 +169,10 @@ def _block_arguments(block):
     conv, act1, norm1, separable = block.layers.values()
     depthwise, act2, norm2, pointwise = separable.values()
     return (
-        conv.conv.weight[:, :, 0],  # [hidden, bottleneck]
-        *(act1.weight, norm1.gamma[0, 0], norm1.beta[0, 0]),
-        depthwise.conv.weight[:, 0],  # [hidden, tap]
-        *(act2.weight, norm2.gamma[0, 0], norm2.beta[0, 0]),
-        pointwise.conv.weight[:, :, 0],  # [bottleneck, hidden]
+        conv.conv.weight.squeeze(2),  # [hidden, bottleneck]
+        *(act1.weight, norm1.gamma.flatten(), norm1.beta.flatten()),
+        depthwise.conv.weight.squeeze(1),  # [hidden, tap]
+        *(act2.weight, norm2.gamma.flatten(), norm2.beta.flatten()),
+        pointwise.conv.weight.squeeze(2),  # [bottleneck, hidden]
         depthwise.dilation,
     )

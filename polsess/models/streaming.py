@@ -74,7 +74,7 @@ class Stream:
         if num_frames < 1:
             return self.tail[:, :0]
         complete = num_frames * network.stride
-        frames = network.encoder(self.pending[:, : complete + self.overlap])
+        frames = network.encode(self.pending[:, : complete + self.overlap])
         if self.history is None:
             self.history = network.masknet.start_history(frames)
         estimates = network.decode(frames, network.masknet(frames, self.history))

@@ -2,9 +2,9 @@
 
 import torch
 
-# Chunks of a sum over time on a CPU: their running sum stays in a core's cache, and
-# few terms are added one after another, which keeps single precision exact.
-NUM_CHUNKS = 8
+# Long sums go in chunks on a CPU, whose running sum stays in a core's cache. Few terms
+# are added one after another, which keeps single precision exact.
+CHUNK_ELEMENTS = 2**18
 
 
 def statistics_dtype(dtype):
@@ -21,7 +21,8 @@ def dot_over_time(x, y):
     """Sum of x * y per channel, [batch, frame, channel] to [batch, 1, channel]."""
     dtype = statistics_dtype(x.dtype)
     chunked = x.device.type == "cpu" and not torch.compiler.is_compiling()
-    size = -(-x.shape[1] // NUM_CHUNKS) if chunked else x.shape[1]
+    num_chunks = 1 + x.numel() // CHUNK_ELEMENTS if chunked else 1
+    size = -(-x.shape[1] // num_chunks)
     pairs = zip(x.split(size, 1), y.split(size, 1), strict=True)
     first, second = next(pairs)
     total = first.to(dtype) * second.to(dtype)
