@@ -35,14 +35,17 @@ class Setting:
     threads: int
 
 
-def build(config, masknet):
+def build(setting, masknet):
     """The hyperparameters of a recipe's YAML, its network with this mask network."""
-    tree = parse_text(merge(config, {"data_folder": "unread"}))
+    tree = parse_text(merge(setting.config, {"data_folder": "unread"}))
     for key in ("checkpointer", "train_logger"):  # they would write folders
         del tree[key]
-    return load_hyperpyyaml(
-        re.sub(r"!new:\S+\.MaskNet\b", f"!new:{masknet}", dump(tree))
-    )
+    text = re.sub(r"!new:\S+\.MaskNet\b", f"!new:{masknet}", dump(tree))
+    # SpeechBrain runs its blocks as it makes them: with many threads minutes, if busy.
+    torch.set_num_threads(1)
+    hparams = load_hyperpyyaml(text)
+    torch.set_num_threads(setting.threads)
+    return hparams
 
 
 def peak_bytes(device):
@@ -71,7 +74,6 @@ class Contender:
     """Clock and memory; subclasses have the methods ``train`` and ``infer``."""
 
     def __init__(self, setting):
-        torch.set_num_threads(setting.threads)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.dtype = DTYPES[setting.precision]
         self.batch_size = setting.batch_size
@@ -97,7 +99,7 @@ class Network(Contender):
         super().__init__(setting)
         if masknet == OURS:
             keep_freed_memory()
-        hparams = build(setting.config, masknet)
+        hparams = build(setting, masknet)
         NormEps().choose(None, setting.precision)
         self.network = hparams["modules"]["network"].to(self.device)
         self.optimizer = hparams["opt_class"](self.network.parameters())
@@ -186,7 +188,7 @@ class Floor(Contender):
 
     def __init__(self, setting):
         super().__init__(setting)
-        network = build(setting.config, STOCK)["modules"]["network"]
+        network = build(setting, STOCK)["modules"]["network"]
         with torch.no_grad():
             frames = network.encoder(torch.zeros(1, self.num_samples)).shape[2]
         self.weights = [
