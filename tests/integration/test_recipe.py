@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -259,6 +260,30 @@ def test_early_stopping(corpus, tmp_path):
     assert len(epochs(tmp_path)) == 2
     train(corpus, tmp_path, **options)
     assert len(epochs(tmp_path)) == 2, "it has ended for good"
+
+
+def test_stock_scores_the_same_checkpoint(corpus, trained, tmp_path):
+    """SpeechBrain's MaskNet is one line of YAML away, with the same weights."""
+    folder = tmp_path / "stock"
+    shutil.copytree(trained[0], folder)
+    yaml = folder / "hyperparams.yaml"
+    ours, stock = "polsess.models.masknet", "speechbrain.lobes.models.conv_tasnet"
+    text = yaml.read_text()
+    assert text.count(f"!new:{ours}.MaskNet") == 1
+    yaml.write_text(text.replace(f"!new:{ours}.MaskNet", f"!new:{stock}.MaskNet"))
+    evaluate(corpus, folder, scores_folder=tmp_path / "scores")
+    found, expected = read(tmp_path / "scores/scores.csv"), read(folder / "scores.csv")
+    assert [row["id"] for row in found] == [row["id"] for row in expected]
+    for row, other in zip(found, expected, strict=True):
+        assert float(row["si_sdr"]) == pytest.approx(float(other["si_sdr"]), abs=1e-3)
+
+
+def test_a_causal_network_is_trained_and_scored(corpus, tmp_path):
+    folder = tmp_path / "causal"
+    train(corpus, folder, "causal.yaml")
+    assert len(read(folder / "summary.csv")) == 8
+    output = train(corpus, folder / "gln", causal=True, expect=1)
+    assert "set norm_type to cLN" in output
 
 
 @pytest.mark.slow  # and needs a C++ compiler

@@ -749,6 +749,7 @@ def one_thread():
     ("name", "overrides", "num_parameters"),
     [
         ("convtasnet", {}, 8_643_136),
+        ("causal", {}, 8_643_136),
         ("small", {}, 1_249_060),
         ("small", {"task": "SB"}, 1_265_444),  # a second mask
         ("sb", {}, 8_708_672),
@@ -794,6 +795,11 @@ def resolved(name):
         ),
         ("sb", {"task": "SB", "output_folder": "results/convtasnet_SB/42"}),
         ("low_lr", {"lr": 1e-4, "output_folder": "results/convtasnet_low_lr_ES/42"}),
+        (
+            "causal",
+            {"norm_type": "cLN", "causal": True}
+            | {"output_folder": "results/convtasnet_causal_ES/42"},
+        ),
     ],
 )
 def test_a_configuration_differs_from_the_baseline_just_so(name, differences):
