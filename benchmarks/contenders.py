@@ -4,7 +4,9 @@ Each lives in a process of its own, where side_by_side.py asks it for one piece 
 at a time: ``train``, a training step, or ``infer``, the estimates of a batch.
 """
 
+import ctypes
 import re
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,11 +50,21 @@ def build(setting, masknet):
     return hparams
 
 
+def forget_peak(device):
+    """Give back what the building of a network left, and start the peak anew."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    elif sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def peak_bytes(device):
     """The most memory that this process has held, or None where it is not known."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated()
-    # Not getrusage: what it says begins with the peak of the parent process.
+    # Not getrusage: its peak begins with the parent's, and cannot start anew.
     return _kilobytes("/proc/self/status", "VmHWM")
 
 
@@ -64,7 +76,7 @@ def available_bytes(device):
 
 
 def _kilobytes(path, key):
-    if not Path(path).exists():  # not Linux
+    if sys.platform != "linux":
         return None
     found = re.search(rf"{key}:\s+(\d+) kB", Path(path).read_text())
     return 1024 * int(found[1])
@@ -102,6 +114,7 @@ class Network(Contender):
         hparams = build(setting, masknet)
         NormEps().choose(None, setting.precision)
         self.network = hparams["modules"]["network"].to(self.device)
+        self.separate = self.network if masknet == OURS else self._as_speechbrain
         self.optimizer = hparams["opt_class"](self.network.parameters())
         self.max_grad_norm = hparams["max_grad_norm"]
         self.scaler = torch.amp.GradScaler(
@@ -111,13 +124,21 @@ class Network(Contender):
         shape = (self.batch_size, self.num_samples, 1 + hparams["num_sources"])
         signals = 0.1 * torch.randn(shape, generator=generator).to(self.device)
         self.mixture, self.target = signals.sum(-1), signals[..., 1:]
+        forget_peak(self.device)
         self.base_bytes = peak_bytes(self.device)
 
     def estimate(self, batch_size=None):
         """Of the first so many utterances, all by default: [batch, time, source]."""
         half = self.dtype != torch.float32
         with torch.autocast(self.device.type, self.dtype, enabled=half):
-            return self.network(self.mixture[:batch_size])
+            return self.separate(self.mixture[:batch_size])
+
+    def _as_speechbrain(self, mixture):
+        """With its encoder and decoder too; needs a whole number of frames."""
+        network = self.network
+        frames = network.encoder(mixture)
+        estimates = [network.decoder(frames * mask) for mask in network.masknet(frames)]
+        return torch.stack(estimates, dim=-1)
 
     def loss(self, batch_size=None):
         """Negative SI-SDR of the first so many utterances."""

@@ -98,7 +98,7 @@ def print_json(names, settings, results, **further):
     """The last line: the first setting's results of these names, then all of them."""
     line = {name: results[0].get(name) for name in names} | further
     line["configurations"] = [
-        {**asdict(setting), **result}
+        {**asdict(setting), "config": Path(setting.config).name, **result}
         for setting, result in zip(settings, results, strict=True)
     ]
     print(json.dumps(_rounded(line)))
