@@ -8,7 +8,7 @@ with the same number of threads:
 
 - ours: the network of the recipe's YAML with polsess.models.masknet.MaskNet, keeping
   freed memory, as the recipe does;
-- stock: the same weights in SpeechBrain's encoder, MaskNet and decoder, as it runs them;
+- stock: the same weights in SpeechBrain's encoder, MaskNet and decoder, as it has them;
 - floor: the products of all 1x1 convolutions, three each, as torch.mm of contiguous
   matrices into memory that is there already. No network with these sizes is faster,
   unless its products are.
