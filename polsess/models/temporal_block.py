@@ -15,7 +15,7 @@ depthwise convolution is a shift by whole rows.
       = x + q @ (contract * scale).T + shift @ contract.T
     where gLN(v) = v * scale + shift, scale = gain * rstd, shift = offset - mean * scale
 
-Only x, a and d are kept for the backward pass; p and q are cheap to make again. All
+Only x and a are kept for the backward pass; p, d and q are cheap to make again. All
 that the norms' gradients need are sums over time that the other gradients need anyway:
 of dL/dn as such, and of dL/dn times the norm's input.
 
@@ -80,6 +80,13 @@ def prelu_backward(grad, x, slope):
     return out.lerp_(grad, slope.to(grad.dtype)), slope_grad
 
 
+def normed_depthwise(p, scale, shift, taps, dilation):
+    """The depthwise convolution of gLN(p), and its weights with the norm's scale."""
+    weights = (taps.T[:, None, None] * scale).to(p.dtype)  # [tap, batch, 1, hidden]
+    bias = (shift * taps.sum(1)).to(p.dtype)
+    return convolve(p, weights, bias, dilation), weights
+
+
 class GlobalNormBlock(torch.autograd.Function):
     """The block as above; its arguments are documented in ``forward``."""
 
@@ -125,17 +132,17 @@ class GlobalNormBlock(torch.autograd.Function):
         p = F.prelu(a, slope1.to(dtype))
         mean1, rstd1 = moments(p, eps)
         scale, shift = affine(gain1, offset1, mean1, rstd1)
-        weights = (taps.T[:, None, None] * scale).to(dtype)  # [tap, batch, 1, hidden]
-        d = convolve(p, weights, (shift * taps.sum(1)).to(dtype), dilation)
+        d, _ = normed_depthwise(p, scale, shift, taps, dilation)
         del p
 
         q = F.prelu(d, slope2.to(dtype))
+        del d
         mean2, rstd2 = moments(q, eps)
         scale, shift = affine(gain2, offset2, mean2, rstd2)
         torch.baddbmm(x, q, (contract * scale).to(dtype).mT, out=y)
         y += (shift @ contract.T).to(dtype)
         ctx.save_for_backward(
-            *(x, a, d, expand, slope1, gain1, offset1, taps, slope2, gain2, offset2),
+            *(x, a, expand, slope1, gain1, offset1, taps, slope2, gain2, offset2),
             *(contract, mean1, rstd1, mean2, rstd2),
         )
         ctx.dilation = dilation
@@ -150,37 +157,37 @@ class GlobalNormBlock(torch.autograd.Function):
 
     @staticmethod
     def _backward(ctx, grad):
-        x, a, d, expand, slope1, gain1, offset1, taps, *second = ctx.saved_tensors
+        x, a, expand, slope1, gain1, offset1, taps, *second = ctx.saved_tensors
         slope2, gain2, offset2, contract, mean1, rstd1, mean2, rstd2 = second
         dtype, count = x.dtype, a.shape[1] * a.shape[2]
+        p = F.prelu(a, slope1.to(dtype))
+        scale1, shift1 = affine(gain1, offset1, mean1, rstd1)
+        d, weights = normed_depthwise(p, scale1, shift1, taps, ctx.dilation)
+        q = F.prelu(d, slope2.to(dtype))
 
         # y = x + gLN(q) @ contract.T
-        q = F.prelu(d, slope2.to(dtype))
         grad_sum = sum_over_time(grad)
         outer = (grad.mT @ q).to(grad_sum.dtype)  # [batch, bottleneck, hidden]
-        scale, shift = affine(gain2, offset2, mean2, rstd2)
-        contract_grad = (outer * scale + grad_sum.mT @ shift).sum(0)
+        scale2, shift2 = affine(gain2, offset2, mean2, rstd2)
+        contract_grad = (outer * scale2 + grad_sum.mT @ shift2).sum(0)
         total, dot = grad_sum @ contract, (contract * outer).sum(1, keepdim=True)
         gain2_grad, offset2_grad, slope, constant = norm_backward(
             total, dot, gain2, mean2, rstd2, count
         )
         torch.addcmul(constant.to(dtype), q, slope.to(dtype), out=q)
-        q_grad = q.baddbmm_(grad, (contract * scale).to(dtype))
+        q_grad = q.baddbmm_(grad, (contract * scale2).to(dtype))
 
         # q = prelu(d), d = depthwise(gLN(p))
         d_grad, slope2_grad = prelu_backward(q_grad, d, slope2)
-        del q, q_grad
-        p = F.prelu(a, slope1.to(dtype))
+        del d, q, q_grad
         total = sum_over_time(d_grad)
-        dots = correlate(d_grad, p, taps.shape[1], ctx.dilation)
-        scale, shift = affine(gain1, offset1, mean1, rstd1)
-        taps_grad = (dots * scale + total * shift).sum((1, 2)).T
-        weights = taps.T[:, None, None]
+        dots = correlate(d_grad, p, len(weights), ctx.dilation)
+        taps_grad = (dots * scale1 + total * shift1).sum((1, 2)).T
+        dot = (dots * taps.T[:, None, None]).sum(0)
         gain1_grad, offset1_grad, slope, constant = norm_backward(
-            total * taps.sum(1), (dots * weights).sum(0), gain1, mean1, rstd1, count
+            total * taps.sum(1), dot, gain1, mean1, rstd1, count
         )
         p_grad = torch.addcmul(constant.to(dtype), p, slope.to(dtype), out=p)
-        weights = (weights * scale).to(dtype)
         convolve_transposed(p_grad, d_grad, weights, ctx.dilation)
         del d_grad
 
