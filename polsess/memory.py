@@ -2,7 +2,7 @@
 
 glibc hands large blocks back to the system when they are freed, and the system zeroes
 every page again on the next use: a training step on a CPU frees and takes the same
-gigabyte each time. docs/performance.md has the measurement.
+gigabyte each time.
 """
 
 import ctypes
